@@ -1,0 +1,28 @@
+"""Where the draws come from: `leaf`, the one sequence of LEAF's program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from numpy.random import RandomState
+
+from fedsynth.generate.parameters import Parameters
+from fedsynth.generate.tasks import Ints, Population, Task, draw_population, draw_sizes, draw_task
+
+
+class LeafStream:
+    """All draws of one run, in LEAF's order. sizes: [num_tasks]; population: what the tasks share.
+
+    LEAF seeds twice, once before the sizes and once before everything else.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self.sizes: Ints = draw_sizes(RandomState(parameters.seed), parameters.num_tasks)
+        self._rng = RandomState(parameters.seed)
+        self.population: Population = draw_population(self._rng, parameters)
+
+    def tasks(self) -> Iterator[Task]:
+        """Draw the tasks one after another, once; holds one."""
+        for size in self.sizes.tolist():
+            yield draw_task(self._rng, size, self.population, self._parameters.prob_clusters)

@@ -1,0 +1,43 @@
+"""The text of arrays as `json.dump` writes it, ten times faster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import orjson
+
+from fedsynth.generate.tasks import Floats, Ints, Task
+
+_ROWS = 128
+"""Rows encoded at a time: large enough to be fast, small enough to be nothing in memory."""
+_REPR_BELOW = 1e-4
+"""From here down (but for 0) Python writes an exponent with two digits, orjson a decimal or one with fewer."""
+
+
+def task_pieces(task: Task) -> Iterator[bytes]:
+    """Yield the text of a task's user in pieces of at most 128 rows."""
+    yield b'{"x": ['
+    for start in range(0, len(task.x), _ROWS):
+        rows = encode_rows(task.x[start : start + _ROWS])
+        yield b", " + rows if start else rows
+    yield b'], "y": ' + _encode(task.y) + b"}"
+
+
+def encode_rows(rows: Floats) -> bytes:
+    """Return rows [n, D] of finite floats as `[a, b], [c, d]`, every float as Python's `repr` writes it."""
+    text = _encode(rows)[1:-1]
+    magnitudes = np.abs(rows)
+    small = ((magnitudes < _REPR_BELOW) & (magnitudes > 0)).any(axis=1)
+    if not small.any():
+        return text
+    texts = text.split(b"], [")
+    texts[0], texts[-1] = texts[0][1:], texts[-1][:-1]
+    for row in np.flatnonzero(small).tolist():
+        texts[row] = ", ".join(map(repr, rows[row].tolist())).encode()
+    return b"[" + b"], [".join(texts) + b"]"
+
+
+def _encode(values: Floats | Ints) -> bytes:
+    text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+    return text.replace(b",", b", ")

@@ -1,0 +1,106 @@
+"""Carry out a plan: copy raw slices of one input file into its output files. Knows nothing about stages."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from itertools import compress, zip_longest
+from pathlib import Path
+from typing import Any
+
+from fedsynth.leaf.plan import FilePlan, Masked, Ordered, Pick, Pooled, Whole
+from fedsynth.leaf.reader import LeafIndex, Progress, SampleReader, no_progress
+from fedsynth.leaf.samples import join_samples
+from fedsynth.leaf.writer import FileStamp, LeafWriter
+
+Output = tuple[FileStamp, LeafIndex]
+
+
+def carry_out(
+    source: LeafIndex, plans: Mapping[Path, FilePlan], source_md5: str, progress: Progress = no_progress
+) -> dict[Path, Output]:
+    """Write each plan's file and return its stamp and index; holds one user and a few blocks of 1 MiB per file.
+
+    Outputs are written side by side, user by user, so that a user who goes into two files is read once. A plan that
+    takes everything from a file that is LEAF's text to the byte is a copy, whose MD5 sum is known: `source_md5`.
+    """
+    if source.exact and len(plans) == 1:
+        path, plan = next(iter(plans.items()))
+        if plan.copies(source.counts):
+            progress(len(plan.users))
+            return {path: _copy(source, path, source_md5)}
+    with contextlib.ExitStack() as stack:
+        if _needs_rewriting(source, plans):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(dir=next(iter(plans)).parent, prefix=".pool"))
+            source = _rewrite(source, Path(folder) / source.path.name)
+        reader = stack.enter_context(SampleReader(source))
+        writers = {path: stack.enter_context(_writer(path, plan)) for path, plan in plans.items()}
+        for picks in zip_longest(*(plan.picks for plan in plans.values())):
+            for pick, writer in zip(picks, writers.values(), strict=True):
+                if pick is not None:
+                    _write_pick(pick, reader, writer)
+            progress(1)
+        return {path: writer.finish() for path, writer in writers.items()}
+
+
+def _writer(path: Path, plan: FilePlan) -> LeafWriter:
+    return LeafWriter(path, plan.users, plan.num_samples, plan.hierarchies)
+
+
+def _write_pick(pick: Pick, reader: SampleReader, writer: LeafWriter) -> None:
+    _CARRIERS[type(pick)](pick, reader, writer)
+
+
+def _write_whole(pick: Whole, reader: SampleReader, writer: LeafWriter) -> None:
+    writer.write_user(reader.text(pick.user), standard=reader.is_standard(pick.user))
+
+
+def _write_masked(pick: Masked, reader: SampleReader, writer: LeafWriter) -> None:
+    user = reader.samples(pick.user)
+    writer.write_user(join_samples(list(compress(user.x, pick.mask)), list(compress(user.y, pick.mask))))
+
+
+def _write_ordered(pick: Ordered, reader: SampleReader, writer: LeafWriter) -> None:
+    user = reader.samples(pick.user)
+    writer.write_user(join_samples([user.x[n] for n in pick.samples], [user.y[n] for n in pick.samples]))
+
+
+def _write_pooled(pick: Pooled, reader: SampleReader, writer: LeafWriter) -> None:
+    writer.write_user(join_samples(*reader.pooled(pick.samples)))
+
+
+_CARRIERS: dict[type, Callable[[Any, SampleReader, LeafWriter], None]] = {
+    Whole: _write_whole,
+    Masked: _write_masked,
+    Ordered: _write_ordered,
+    Pooled: _write_pooled,
+}
+
+
+def _copy(source: LeafIndex, path: Path, md5: str) -> Output:
+    shutil.copyfile(source.path, path)
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+        status = os.fstat(file.fileno())
+    return FileStamp(status.st_size, status.st_mtime_ns, md5), dataclasses.replace(source, path=path)
+
+
+def _needs_rewriting(source: LeafIndex, plans: Mapping[Path, FilePlan]) -> bool:
+    """Pooled samples are found by adding up sizes, which needs LEAF's separators and no other keys."""
+    pooled = any(isinstance(pick, Pooled) for plan in plans.values() for pick in plan.picks)
+    return pooled and not all(source.standard)
+
+
+def _rewrite(source: LeafIndex, path: Path) -> LeafIndex:
+    """Write the same users in the standard form, x and y alone, and return that file's index."""
+    counts = source.counts
+    with SampleReader(source) as reader, LeafWriter(path, counts.users, counts.num_samples) as writer:
+        for user in range(len(counts.users)):
+            samples = reader.samples(user)
+            writer.write_user(join_samples(samples.x, samples.y))
+        _, index = writer.finish()
+    return dataclasses.replace(index, counts=counts)

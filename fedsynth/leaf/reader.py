@@ -1,0 +1,249 @@
+"""Read LEAF's files: an index of users and places, made in one checking pass, then one user at a time."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from fedsynth.errors import DataError
+from fedsynth.leaf.plan import Counts
+from fedsynth.leaf.samples import MalformedError, UserSamples, join_samples, read_user
+from fedsynth.leaf.scan import Scanner
+from fedsynth.system import read_at
+
+Progress = Callable[[int], None]
+"""Called with a number of users just dealt with."""
+
+
+def no_progress(users: int) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True)
+class LeafIndex:
+    """Where the users of one file are. All sequences are [users], in the order of the file's `users`."""
+
+    path: Path
+    counts: Counts
+    offsets: Sequence[int]
+    sizes: Sequence[int]
+    standard: Sequence[int]
+    """1 where the user's text is x and y with LEAF's separators, so that a slice of it can be copied as it is."""
+    exact: bool = False
+    """Whether the whole file is LEAF's text to the byte, as everything is that fedsynth wrote."""
+
+
+def read_index(path: Path, progress: Progress = no_progress) -> LeafIndex:
+    """Check a whole file and return its index; holds one user's text at a time.
+
+    Raises DataError, naming file and user or byte, for anything that is not LEAF's format: broken JSON, NaN, users
+    that are named twice, have no data or are not in `users`, counts that differ, x and y of different lengths.
+    """
+    with path.open("rb") as file:
+        scanner = Scanner(file, path)
+        head: dict[str, Any] = {}
+        places: dict[str, _Place] | None = None
+        for key in scanner.members():
+            if key == "user_data":
+                places = dict(_read_places(scanner, progress))
+            else:
+                head[key] = _decode(scanner)
+        scanner.end()
+    if places is None:
+        raise DataError(f'{path}: no "user_data", which every LEAF file has; generate or fetch the file again')
+    return _build_index(path, head, places)
+
+
+@dataclass(frozen=True)
+class _Place:
+    offset: int
+    size: int
+    num_samples: int
+    standard: bool
+
+
+def _read_places(scanner: Scanner, progress: Progress) -> Iterator[tuple[str, _Place]]:
+    seen = set()
+    for name in scanner.members():
+        if name in seen:
+            raise DataError(f'{scanner.path}: user "{name}" appears twice in user_data; merge or rename the two')
+        seen.add(name)
+        offset, text = scanner.value()
+        user = _read_user(scanner.path, name, offset, text)
+        standard = user.text is text or join_samples(user.x, user.y) == text
+        yield name, _Place(offset, len(text), len(user.x), standard)
+        progress(1)
+
+
+def _read_user(path: Path, name: str, offset: int, text: bytes) -> UserSamples:
+    try:
+        return read_user(text)
+    except MalformedError as error:
+        where = "" if error.offset is None else f" at byte {offset + error.offset:,}"
+        raise DataError(
+            f'{path}: user "{name}" has {error.problem}{where}; generate or fetch the file again'
+        ) from error
+
+
+def _decode(scanner: Scanner) -> Any:
+    offset, text = scanner.value()
+    try:
+        return json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise scanner.error(f"a value that can't be read ({error})", offset) from error
+
+
+def _build_index(path: Path, head: dict[str, Any], places: dict[str, _Place]) -> LeafIndex:
+    users = check_head(path, head)
+    _check_same_users(path, users, places)
+    for user, stated in zip(users, head["num_samples"], strict=True):
+        if places[user].num_samples != stated:
+            raise DataError(
+                f'{path}: user "{user}" has {stated} in num_samples but {places[user].num_samples} samples; '
+                "generate or fetch the file again"
+            )
+    position = {user: number for number, user in enumerate(users)}
+    counts = Counts(users, head["num_samples"], head.get("hierarchies"), [position[name] for name in places])
+    return LeafIndex(
+        path=path,
+        counts=counts,
+        offsets=array("q", (places[user].offset for user in users)),
+        sizes=array("q", (places[user].size for user in users)),
+        standard=bytes(places[user].standard for user in users),
+    )
+
+
+def check_head(path: Path, head: dict[str, Any]) -> list[str]:
+    """Return the users of a file's head. Raises DataError unless users, num_samples and hierarchies fit together."""
+    users = _list_of(path, head, "users", str)
+    if len(set(users)) < len(users):
+        twice = next(user for user, times in Counter(users).items() if times > 1)
+        raise DataError(f'{path}: user "{twice}" is listed twice in users; merge or rename the two')
+    counts = _list_of(path, head, "num_samples", int)
+    if any(count < 0 for count in counts):
+        raise DataError(f"{path}: num_samples holds {min(counts)}, a count can't be negative; generate the file again")
+    lists = {"num_samples": counts}
+    if head.get("hierarchies") is not None:
+        lists["hierarchies"] = _list_of(path, head, "hierarchies", object)
+    for key, values in lists.items():
+        if len(values) != len(users):
+            raise DataError(
+                f"{path}: {len(users)} users but {len(values)} entries in {key}, expected as many; generate the file again"
+            )
+    return users
+
+
+def _list_of(path: Path, head: dict[str, Any], key: str, kind: type) -> list[Any]:
+    values = head.get(key)
+    if not isinstance(values, list):
+        found = "none" if key not in head else type(values).__name__
+        raise DataError(f'{path}: expected a list "{key}", found {found}; generate or fetch the file again')
+    for value in values:
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise DataError(f'{path}: {value!r} in "{key}", expected only {kind.__name__} values; fix the file')
+    return values
+
+
+def _check_same_users(path: Path, users: Sequence[str], places: dict[str, _Place]) -> None:
+    for user in users:
+        if user not in places:
+            raise DataError(f'{path}: user "{user}" has no entry in user_data; generate or fetch the file again')
+    if len(places) > len(users):
+        listed = set(users)
+        extra = next(user for user in places if user not in listed)
+        raise DataError(f'{path}: user "{extra}" has data but is not listed in users; generate or fetch the file again')
+
+
+class SampleReader:
+    """Open an indexed file and hand out users. Keeps one user in memory, and `places` when pools are asked for."""
+
+    def __init__(self, index: LeafIndex) -> None:
+        self._index = index
+        self._file = index.path.open("rb", buffering=0)
+        self._held: tuple[int, UserSamples] | None = None
+        self._places: _SamplePlaces | None = None
+
+    def __enter__(self) -> SampleReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+    def is_standard(self, user: int) -> bool:
+        """Whether a user's text is x and y alone, with LEAF's separators."""
+        return bool(self._index.standard[user])
+
+    def text(self, user: int) -> bytes:
+        """Return a user's text with LEAF's separators: a plain slice wherever the index says that it is so already."""
+        return self._slice(user) if self._index.standard[user] else self.samples(user).text
+
+    def samples(self, user: int) -> UserSamples:
+        """Return a user's raw samples; asking again for the same user costs nothing."""
+        if self._held is None or self._held[0] != user:
+            name = self._index.counts.users[user]
+            text = self._slice(user)
+            self._held = user, _read_user(self._index.path, name, self._index.offsets[user], text)
+        return self._held[1]
+
+    def pooled(self, samples: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
+        """Return x and y of samples numbered through the file, in the order of its user_data.
+
+        The first call reads the whole file once to learn each sample's place, 24 bytes a sample. Needs every user's
+        text to be standard.
+        """
+        if self._places is None:
+            self._places = _find_samples(self, self._index)
+        return self._places.read(self, samples)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return a slice of the file. Raises DataError if the file has become shorter."""
+        data = read_at(self._file, offset, size)  # type: ignore[arg-type]
+        if len(data) < size:
+            raise DataError(
+                f"{self._index.path}: ends at byte {offset + len(data):,}, was longer before; "
+                "another program changed it: run again"
+            )
+        return data
+
+    def _slice(self, user: int) -> bytes:
+        return self.read(self._index.offsets[user], self._index.sizes[user])
+
+
+@dataclass(frozen=True)
+class _SamplePlaces:
+    """Where each sample of a file stands; all [samples]."""
+
+    x_offsets: array[int]
+    x_sizes: array[int]
+    y_offsets: array[int]
+    y_sizes: array[int]
+
+    def read(self, reader: SampleReader, samples: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
+        x = [reader.read(self.x_offsets[sample], self.x_sizes[sample]) for sample in samples]
+        y = [reader.read(self.y_offsets[sample], self.y_sizes[sample]) for sample in samples]
+        return x, y
+
+
+def _find_samples(reader: SampleReader, index: LeafIndex) -> _SamplePlaces:
+    """Add up the samples' sizes: in a standard text each is followed by two bytes."""
+    places = _SamplePlaces(array("q"), array("i"), array("q"), array("i"))
+    for user in index.counts.data_order:
+        samples = reader.samples(user)
+        at = index.offsets[user] + len('{"x": [')
+        at = _append(places.x_offsets, places.x_sizes, at, [len(memoryview(raw)) for raw in samples.x])
+        _append(places.y_offsets, places.y_sizes, at + len('], "y": ['), [len(memoryview(raw)) for raw in samples.y])
+    return places
+
+
+def _append(offsets: array[int], sizes: array[int], at: int, new: list[int]) -> int:
+    """Append the places of consecutive samples; return where the last one ends."""
+    starts = list(accumulate((size + 2 for size in new), initial=at))
+    offsets.extend(starts[:-1])
+    sizes.extend(new)
+    return starts[-1] - 2 if new else at

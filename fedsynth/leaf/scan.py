@@ -1,0 +1,190 @@
+"""Walk a JSON file value by value, without parsing what is inside and without holding more than one value."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from fedsynth.errors import DataError
+
+BLOCK = 1 << 20
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_CLOSING = {ord("{"): b"}", ord("["): b"]"}
+_SPACE = re.compile(rb"[ \t\n\r]*")
+_SCALAR = re.compile(rb"[^ \t\n\r,\]}]*")
+
+
+class Scanner:
+    """Read one JSON document from the front, a value at a time.
+
+    Holds the largest single value asked for plus one block of 1 MiB. Every byte is looked at once, so the time is
+    linear whatever strings and nesting hold. Values are delimited, not checked: decode what `value` returns.
+    """
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self.path = path
+        self._file = file
+        self._data = file.read(BLOCK)
+        self._base = 0
+        self._at = len(BYTE_ORDER_MARK) if self._data.startswith(BYTE_ORDER_MARK) else 0
+
+    @property
+    def offset(self) -> int:
+        """Where the next byte stands in the file."""
+        return self._base + self._at
+
+    def members(self) -> Iterator[str]:
+        """Yield each key of the object that comes next; the caller consumes its value before asking for another."""
+        self._expect(b"{")
+        if self._accept(b"}"):
+            return
+        while True:
+            key = self._key()
+            self._expect(b":")
+            yield key
+            if self._accept(b"}"):
+                return
+            self._expect(b",")
+
+    def entries(self) -> Iterator[None]:
+        """Yield once for each entry of the array that comes next; the caller consumes it before asking for another."""
+        self._expect(b"[")
+        if self._accept(b"]"):
+            return
+        while True:
+            yield
+            if self._accept(b"]"):
+                return
+            self._expect(b",")
+
+    def value(self) -> tuple[int, bytes]:
+        """Consume the next value; return its offset in the file and its text."""
+        first = self._peek()
+        offset = self.offset
+        if first in _CLOSING:
+            size = self._bracketed(first)
+        elif first == ord('"'):
+            size = self._quoted()
+        else:
+            size = self._scalar()
+        text = self._data[self._at : self._at + size]
+        self._at += size
+        return offset, text
+
+    def end(self) -> None:
+        """Raise DataError unless only white space is left."""
+        self._skip_space()
+        if self._at < len(self._data):
+            raise self.error("text after the end of the JSON object")
+
+    def error(self, problem: str, offset: int | None = None) -> DataError:
+        """Return a DataError that names the file and the byte."""
+        where = self.offset if offset is None else offset
+        return DataError(
+            f"{self.path}: {problem} at byte {where:,}; the file is damaged or not LEAF's JSON: generate or fetch it again"
+        )
+
+    def _key(self) -> str:
+        if self._peek() != ord('"'):
+            raise self.error(f"found {self._here()} where a key was expected")
+        offset, text = self.value()
+        try:
+            return str(json.loads(text))
+        except ValueError as error:
+            raise self.error(f"a key that is not valid JSON ({error})", offset) from error
+
+    def _expect(self, char: bytes) -> None:
+        if not self._accept(char):
+            raise self.error(f"found {self._here()} where {char.decode()!r} was expected")
+
+    def _accept(self, char: bytes) -> bool:
+        if self._peek() != char[0]:
+            return False
+        self._at += 1
+        return True
+
+    def _here(self) -> str:
+        return repr(self._data[self._at : self._at + 1].decode("latin-1"))
+
+    def _peek(self) -> int:
+        self._skip_space()
+        if self._at == len(self._data):
+            raise self.error("the text ends too early")
+        return self._data[self._at]
+
+    def _skip_space(self) -> None:
+        while True:
+            match = _SPACE.match(self._data, self._at)
+            assert match is not None  # the pattern matches the empty text
+            self._at = match.end()
+            if self._at < len(self._data) or not self._refill():
+                return
+
+    def _refill(self) -> bool:
+        """Read on, dropping what is consumed. Reads as much as is held, so a large value is copied O(1) times."""
+        held = self._data[self._at :]
+        more = self._file.read(max(BLOCK, len(held)))
+        self._base += self._at
+        self._at = 0
+        self._data = held + more
+        return bool(more)
+
+    def _find(self, char: bytes, start: int) -> int:
+        """Return where `char` comes next, counted from the value's start; read on as needed."""
+        while True:
+            found = self._data.find(char, self._at + start)
+            if found >= 0:
+                return found - self._at
+            start = len(self._data) - self._at
+            if not self._refill():
+                raise self.error("the text ends too early", self._base + len(self._data))
+
+    def _bracketed(self, first: int) -> int:
+        """Return the size of an object or array: brackets count only outside strings."""
+        opening, closing = bytes([first]), _CLOSING[first]
+        depth, quoted, done = 1, False, 1
+        while True:
+            end = self._find(closing, done) + 1
+            part = _without_escapes(self._data[self._at + done : self._at + end])
+            depth += _openings(part, opening, quoted)
+            quoted ^= part.count(b'"') % 2 == 1
+            done = end
+            if not quoted:
+                depth -= 1
+                if depth == 0:
+                    return end
+
+    def _quoted(self) -> int:
+        done, escaped = 1, True
+        while escaped:
+            end = self._find(b'"', done)
+            held = self._data[self._at + done : self._at + end]
+            escaped = (len(held) - len(held.rstrip(b"\\"))) % 2 == 1
+            done = end + 1
+        return done
+
+    def _scalar(self) -> int:
+        while True:
+            match = _SCALAR.match(self._data, self._at)
+            assert match is not None  # the pattern matches the empty text
+            if match.end() < len(self._data) or not self._refill():
+                return match.end() - self._at
+
+
+def _without_escapes(part: bytes) -> bytes:
+    r"""Drop `\\` and `\"`, so that every quote left opens or closes a string."""
+    if b"\\" not in part:
+        return part
+    return part.replace(b"\\\\", b"").replace(b'\\"', b"")
+
+
+def _openings(part: bytes, opening: bytes, quoted: bool) -> int:
+    """Count the opening brackets of `part` that stand outside strings; `quoted`: it starts inside one."""
+    if opening not in part:
+        return 0
+    if b'"' not in part:
+        return 0 if quoted else part.count(opening)
+    return sum(piece.count(opening) for piece in part.split(b'"')[int(quoted) :: 2])

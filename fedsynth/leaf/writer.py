@@ -1,0 +1,166 @@
+"""Write LEAF's text: one line of JSON, streamed, hashed on the way, by a thread per file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import queue
+import threading
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedsynth.leaf.plan import Counts
+from fedsynth.leaf.reader import LeafIndex
+
+BLOCK = 1 << 20
+_QUEUED_BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """What tells a file's contents from others'. size: bytes; mtime_ns: time of the last change; md5: 32 hex digits."""
+
+    size: int
+    mtime_ns: int
+    md5: str
+
+
+class HashedFile:
+    """Write a new file and hash it in a thread of its own. Holds at most six blocks of 1 MiB, or the largest piece.
+
+    Hashing and writing let other threads run, so several files are written at once, and while the next piece is made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self.size = 0
+        self._blocks: queue.Queue[list[bytes] | None] = queue.Queue(_QUEUED_BLOCKS)
+        self._error: BaseException | None = None
+        self._hash = hashlib.md5(usedforsecurity=False)
+        self._file = path.open("xb", buffering=0)
+        self._thread = threading.Thread(target=self._work, name=f"write {path.name}", daemon=True)
+        self._thread.start()
+
+    def write(self, data: bytes) -> None:
+        """Take the next piece. Raises OSError if an earlier one could not be written."""
+        self._held.append(data)
+        self._held_size += len(data)
+        self.size += len(data)
+        if self._held_size >= BLOCK:
+            self._pass_on()
+
+    def close(self) -> FileStamp:
+        """Write what is left, sync it to the disk and return the file's stamp. Raises OSError."""
+        self._pass_on()
+        self._stop()
+        if self._error is not None:
+            raise self._error
+        status = self._path.stat()
+        return FileStamp(status.st_size, status.st_mtime_ns, self._hash.hexdigest())
+
+    def abandon(self) -> None:
+        """End the thread without finishing the file."""
+        self._error = self._error or InterruptedError()
+        self._stop()
+
+    def _pass_on(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._blocks.put(self._held)
+        self._held, self._held_size = [], 0
+
+    def _stop(self) -> None:
+        if self._thread.is_alive():
+            self._blocks.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        """Take blocks until None; after an error go on taking, so that the other side never waits for ever."""
+        with self._file as file:
+            while (pieces := self._blocks.get()) is not None:
+                if self._error is None:
+                    self._write_block(b"".join(pieces))
+            if self._error is None:
+                self._guard(lambda: os.fsync(file.fileno()))
+
+    def _write_block(self, block: bytes) -> None:
+        self._guard(lambda: self._write_all(block))
+        self._hash.update(block)
+
+    def _write_all(self, block: bytes) -> None:
+        left = memoryview(block)
+        while left:
+            left = left[self._file.write(left) :]
+
+    def _guard(self, act: Any) -> None:
+        try:
+            act()
+        except OSError as error:
+            error.filename = error.filename or str(self._path)
+            self._error = error
+
+
+class LeafWriter:
+    """Write one LEAF file user by user; the head, which comes first, must be known when it is opened.
+
+    Use it as a context manager: leaving it with an error ends the thread; `finish` gives the stamp and the index.
+    """
+
+    def __init__(
+        self, path: Path, users: Sequence[str], num_samples: Sequence[int], hierarchies: Sequence[Any] | None = None
+    ) -> None:
+        self._path = path
+        self._counts = Counts(users, num_samples, hierarchies, range(len(users)))
+        self._offsets, self._sizes, self._standard = array("q"), array("q"), bytearray()
+        self._file = HashedFile(path)
+        self._finished = False
+        self._file.write(head_text(users, num_samples, hierarchies))
+
+    def __enter__(self) -> LeafWriter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if not self._finished:
+            self._file.abandon()
+
+    def write_user(self, *pieces: bytes, standard: bool = True) -> None:
+        """Write the next user of the head: the text in pieces; standard: whether it is x and y and no other key."""
+        name = json.dumps(self._counts.users[len(self._offsets)]).encode() + b": "
+        self._file.write(b", " + name if self._offsets else name)
+        self._offsets.append(self._file.size)
+        for piece in pieces:
+            self._file.write(piece)
+        self._sizes.append(self._file.size - self._offsets[-1])
+        self._standard.append(standard)
+
+    def finish(self) -> tuple[FileStamp, LeafIndex]:
+        """End the text, sync the file and return what it is and where its users are."""
+        self._file.write(b"}}")
+        stamp = self._file.close()
+        self._finished = True
+        return stamp, LeafIndex(self._path, self._counts, self._offsets, self._sizes, self._standard, exact=True)
+
+
+def head_text(users: Sequence[str], num_samples: Sequence[int], hierarchies: Sequence[Any] | None) -> bytes:
+    """Return the text of a file up to its first user: what `json.dump` writes."""
+    head: dict[str, Any] = {"users": list(users)}
+    if hierarchies is not None:
+        head["hierarchies"] = list(hierarchies)
+    head["num_samples"] = list(num_samples)
+    return json.dumps(head)[:-1].encode() + b', "user_data": {'
+
+
+def stamp_file(path: Path) -> FileStamp:
+    """Read a file and return its stamp; holds one block of 1 MiB."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+        status = os.fstat(file.fileno())
+    return FileStamp(status.st_size, status.st_mtime_ns, digest.hexdigest())

@@ -1,0 +1,99 @@
+"""The calls that differ between operating systems, each with a way that works everywhere.
+
+Nothing else in fedsynth uses POSIX-only calls, so this is the one module to read when a platform misbehaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fedsynth.errors import BusyError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+try:
+    import msvcrt
+except ImportError:  # everywhere else
+    msvcrt = None  # type: ignore[assignment]
+
+HAVE_PREAD = hasattr(os, "pread")
+_seek_lock = threading.Lock()
+
+
+def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
+    """Return up to `size` bytes from `offset` on, without disturbing other threads that read the same file."""
+    if HAVE_PREAD:
+        return _pread_all(file.fileno(), offset, size)
+    with _seek_lock:
+        file.seek(offset)
+        return file.read(size)
+
+
+def _pread_all(descriptor: int, offset: int, size: int) -> bytes:
+    data = os.pread(descriptor, size, offset)
+    while 0 < len(data) < size:  # Linux hands out at most 2 GiB at a time
+        more = os.pread(descriptor, size - len(data), offset + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut, where the system can: Windows can't open folders."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        if os.name == "nt":
+            return
+        raise
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Rename a folder to a name that is free or an empty folder's: Windows can't rename over one."""
+    with contextlib.suppress(FileNotFoundError):
+        target.rmdir()
+    source.rename(target)
+
+
+@contextlib.contextmanager
+def exclusive_lock(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock file, or raise BusyError at once. The system lets go of it however the process ends."""
+    with path.open("a+b") as file:
+        if not _try_lock(file):
+            raise BusyError(
+                f"{what}: another fedsynth run is at work there (it holds {path}); wait for it to end, or stop it"
+            )
+        try:
+            yield
+        finally:
+            _unlock(file)
+
+
+def _try_lock(file: Any) -> bool:
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        elif msvcrt is not None:
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _unlock(file: Any) -> None:
+    if fcntl is None and msvcrt is not None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]

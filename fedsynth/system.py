@@ -9,8 +9,9 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from fedsynth.errors import BusyError
 
@@ -27,23 +28,29 @@ HAVE_PREAD = hasattr(os, "pread")
 _seek_lock = threading.Lock()
 
 
-def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
-    """Return up to `size` bytes from `offset` on, without disturbing other threads that read the same file."""
+def read_at(file: FileIO, offset: int, size: int) -> bytes:
+    """Return `size` bytes from `offset` on, fewer where the file ends; threads may share the file."""
+    data = _read_once(file, offset, size)
+    while len(data) < size:  # Linux hands out at most 2 GiB at a time
+        more = _read_once(file, offset + len(data), size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _read_once(file: FileIO, offset: int, size: int) -> bytes:
     if HAVE_PREAD:
-        return _pread_all(file.fileno(), offset, size)
+        return os.pread(file.fileno(), size, offset)
     with _seek_lock:
         file.seek(offset)
         return file.read(size)
 
 
-def _pread_all(descriptor: int, offset: int, size: int) -> bytes:
-    data = os.pread(descriptor, size, offset)
-    while 0 < len(data) < size:  # Linux hands out at most 2 GiB at a time
-        more = os.pread(descriptor, size - len(data), offset + len(data))
-        if not more:
-            break
-        data += more
-    return data
+def sync_file(path: Path) -> None:
+    """Make a file's contents survive a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -165,7 +166,7 @@ class SampleReader:
 
     def __init__(self, index: LeafIndex) -> None:
         self._index = index
-        self._file = index.path.open("rb", buffering=0)
+        self._file = FileIO(index.path)
         self._held: tuple[int, UserSamples] | None = None
         self._places: _SamplePlaces | None = None
 
@@ -203,7 +204,7 @@ class SampleReader:
 
     def read(self, offset: int, size: int) -> bytes:
         """Return a slice of the file. Raises DataError if the file has become shorter."""
-        data = read_at(self._file, offset, size)  # type: ignore[arg-type]
+        data = read_at(self._file, offset, size)
         if len(data) < size:
             raise DataError(
                 f"{self._index.path}: ends at byte {offset + len(data):,}, was longer before; "

@@ -1,4 +1,4 @@
-"""Synthetic federated datasets: LEAF's generator and preprocessing, byte for byte, and the datasets to train on them."""
+"""Synthetic federated datasets: LEAF's generator and preprocessing, byte for byte, and datasets to train on."""
 
 from __future__ import annotations
 

@@ -30,9 +30,7 @@ def start(cwd: Path, *args: object, **options: Any) -> subprocess.Popen[str]:
     """Start `python -m fedsynth ARGS` in a folder, without waiting."""
     command = [sys.executable, "-m", "fedsynth", *map(str, args)]
     options.setdefault("env", environment())
-    return subprocess.Popen(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def generate(cwd: Path, num_tasks: int = 20, *args: object) -> Path:

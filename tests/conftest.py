@@ -16,7 +16,9 @@ WriteLeaf = Callable[..., Path]
 def write_leaf(tmp_path: Path) -> WriteLeaf:
     """Write a LEAF file from `{user: (x, y)}`, with other heads or further keys where given."""
 
-    def write(users: dict[str, tuple[list[Any], list[Any]]], path: str = "data/all_data/all_data.json", **head: Any) -> Path:
+    def write(
+        users: dict[str, tuple[list[Any], list[Any]]], path: str = "data/all_data/all_data.json", **head: Any
+    ) -> Path:
         content = {
             "users": list(users),
             "num_samples": [len(y) for _, y in users.values()],

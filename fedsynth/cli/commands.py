@@ -11,7 +11,7 @@ import click
 
 from fedsynth import __version__
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
-from fedsynth.cli.parsing import Fraction, LeafCommand, Probabilities
+from fedsynth.cli.parsing import LeafCommand, parse_probabilities
 from fedsynth.errors import UsageError
 from fedsynth.leaf.layout import STAGE_FOLDERS
 from fedsynth.pipeline.checksums import verify as verify_folder
@@ -42,18 +42,30 @@ _data_dir = _option(
     default=Path("data"),
     help="The folder of the stages' folders (default: data); meta/ lies beside it.",
 )
-_name = _option("--name", default="synthetic", help="The dataset's name (default: synthetic); shakespeare splits in order.")
-_overwrite = _option("--overwrite", is_flag=True, help="Replace what is there.")
-_method = _bare("-s", "method", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and deal them.")
-_fraction = _bare("--sf", "fraction", value=str(FRACTION), type=Fraction(), help="Fraction of all samples to take (0.1).")
-_user_fraction = _bare(
-    "--iu", "user_fraction", value=str(USER_FRACTION), type=Fraction(), help="With -s iid: new users per old user (0.01)."
+_name = _option(
+    "--name", default="synthetic", help="The dataset's name (default: synthetic); shakespeare splits in order."
 )
-_min_samples = _bare("-k", "min_samples", value=str(MIN_SAMPLES), type=int, help="Keep users with at least so many samples (10).")
+_overwrite = _option("--overwrite", is_flag=True, help="Replace what is there.")
+_method = _bare(
+    "-s", "method", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and deal them."
+)
+_fraction = _bare("--sf", "fraction", value=str(FRACTION), type=float, help="Fraction of all samples to take (0.1).")
+_user_fraction = _bare(
+    "--iu", "user_fraction", value=str(USER_FRACTION), type=float, help="With -s iid: new users per old user (0.01)."
+)
+_min_samples = _bare(
+    "-k", "min_samples", value=str(MIN_SAMPLES), type=int, help="Keep users with at least so many samples (10)."
+)
 _split = _bare("-t", "split", value="sample", metavar="[user|sample]", help="Split the users, or each user's samples.")
-_train_fraction = _bare("--tf", "train_fraction", value=str(TRAIN_FRACTION), type=Fraction(), help="Fraction for training (0.9).")
-_sample_seed = _option("--smplseed", "sample_seed", type=int, help="Seed of sampling; absent or negative: one is chosen.")
-_split_seed = _option("--spltseed", "split_seed", type=int, help="Seed of the split; absent or negative: one is chosen.")
+_train_fraction = _bare(
+    "--tf", "train_fraction", value=str(TRAIN_FRACTION), type=float, help="Fraction for training (0.9)."
+)
+_sample_seed = _option(
+    "--smplseed", "sample_seed", type=int, help="Seed of sampling; absent or negative: one is chosen."
+)
+_split_seed = _option(
+    "--spltseed", "split_seed", type=int, help="Seed of the split; absent or negative: one is chosen."
+)
 _no_checksum = _option("--nochecksum", is_flag=True, help="Don't write meta/dir-checksum.md5.")
 
 
@@ -71,7 +83,9 @@ def fedsynth() -> None:
 @_option(
     "-prob-clusters",
     "--prob-clusters",
-    type=Probabilities(),
+    type=click.UNPROCESSED,
+    callback=parse_probabilities,
+    metavar="P,P,...",
     default=(1.0,),
     help="Probability of each cluster of models, such as 0.5,0.5 (1.0).",
 )
@@ -205,7 +219,9 @@ def _stages(
 
 def _sample_stage(method: str, user_fraction: float | None, fraction: float | None, sample_seed: int | None) -> Stage:
     if user_fraction is not None and method != "iid":
-        raise UsageError(f"--iu is {user_fraction:g}, which makes no sense with -s {method}; use -s iid, or leave --iu out")
+        raise UsageError(
+            f"--iu is {user_fraction:g}, which makes no sense with -s {method}; use -s iid, or leave --iu out"
+        )
     return sample_stage(
         method,
         fraction=FRACTION if fraction is None else fraction,

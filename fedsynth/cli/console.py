@@ -34,7 +34,11 @@ def progress_bar(what: str, users: int) -> Iterator[Progress]:
     from tqdm import tqdm  # 40 ms that only terminals pay
 
     with tqdm(total=users, desc=what, unit="user", leave=False) as bar:
-        yield bar.update
+
+        def advance(users: int) -> None:
+            bar.update(users)
+
+        yield advance
 
 
 def show_result(result: StageResult) -> None:

@@ -26,31 +26,13 @@ class LeafCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-class Fraction(click.ParamType):
-    """A number such as 0.25."""
-
-    name = "fraction"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; raises click's error for anything else."""
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"{value!r} is no number, expected one such as 0.25", param, ctx)
-
-
-class Probabilities(click.ParamType):
-    """Numbers with commas between them: 0.5,0.25,0.25."""
-
-    name = "p,p,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """Return the numbers; a sequence of numbers (main.py's constant) is taken as it is."""
-        parts = value.split(",") if isinstance(value, str) else value
-        try:
-            return tuple(float(part) for part in parts)
-        except (TypeError, ValueError):
-            self.fail(f"{value!r} is no list of probabilities, expected such as 0.5,0.5", param, ctx)
+def parse_probabilities(ctx: click.Context, param: click.Parameter, value: Any) -> tuple[float, ...]:
+    """Return the numbers of "0.5,0.25,0.25"; a sequence of numbers (main.py's constant) is taken as it is."""
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        return tuple(float(part) for part in parts)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{param.opts[0]} is {value!r}, expected probabilities such as 0.5,0.5") from error
 
 
 def _suggestion(name: str, known: list[str]) -> str:

@@ -134,9 +134,7 @@ def check_head(path: Path, head: dict[str, Any]) -> list[str]:
         lists["hierarchies"] = _list_of(path, head, "hierarchies", object)
     for key, values in lists.items():
         if len(values) != len(users):
-            raise DataError(
-                f"{path}: {len(users)} users but {len(values)} entries in {key}, expected as many; generate the file again"
-            )
+            raise DataError(f"{path}: {len(users)} users but {len(values)} entries in {key}; generate the file again")
     return users
 
 

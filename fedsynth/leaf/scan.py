@@ -85,7 +85,7 @@ class Scanner:
         """Return a DataError that names the file and the byte."""
         where = self.offset if offset is None else offset
         return DataError(
-            f"{self.path}: {problem} at byte {where:,}; the file is damaged or not LEAF's JSON: generate or fetch it again"
+            f"{self.path}: {problem} at byte {where:,}; expected LEAF's JSON: generate or fetch the file again"
         )
 
     def _key(self) -> str:

@@ -12,7 +12,13 @@ from fedsynth.pipeline.manifest import StageRecord
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
 
-MAKERS = {"all_data": "generate", "sampled_data": "sample", "rem_user_data": "remove_users", "train": "split", "test": "split"}
+MAKERS = {
+    "all_data": "generate",
+    "sampled_data": "sample",
+    "rem_user_data": "remove_users",
+    "train": "split",
+    "test": "split",
+}
 """Which stage makes which folder."""
 
 _WAY_OUT = "add --overwrite to make the stages again, or clear them with `fedsynth clean`"
@@ -88,4 +94,6 @@ def check_left(stage: Stage, plan: StagePlan, source: Path) -> None:
 
 def _described(values: dict[str, Any], others: dict[str, Any] | None = None) -> str:
     """Return values in words, only those that differ from the others."""
-    return ", ".join(f"{key} {value}" for key, value in values.items() if not others or others.get(key) != value) or "less"
+    return (
+        ", ".join(f"{key} {value}" for key, value in values.items() if not others or others.get(key) != value) or "less"
+    )

@@ -71,10 +71,7 @@ def sample_stage(method: str, *, fraction: float, user_fraction: float, seed: in
         parameters={"method": method, "fraction": fraction, **of_users},
         plan=_choose(planners, method, "-s"),
         seed=_asked_seed(seed),
-        seed_file=SeedFile(
-            "sampling_seed.txt",
-            "# sampling_seed used by sampling script - supply as --smplseed to preprocess.sh or --seed to utils/sample.py",
-        ),
+        seed_file=_seed_file("sampling_seed", option="--smplseed", script="utils/sample.py"),
     )
 
 
@@ -113,11 +110,14 @@ def split_stage(method: str, *, fraction: float, seed: int | None, dataset: str)
         plan=(lambda files, rng: split_in_order(files, fraction=fraction)) if in_order else plan,
         seed=_asked_seed(seed),
         draws=not in_order,
-        seed_file=SeedFile(
-            "split_seed.txt",
-            "# split_seed used by sampling script - supply as --spltseed to preprocess.sh or --seed to utils/split_data.py",
-        ),
+        seed_file=_seed_file("split_seed", option="--spltseed", script="utils/split_data.py"),
     )
+
+
+def _seed_file(name: str, *, option: str, script: str) -> SeedFile:
+    """Return LEAF's file for a seed, with its comment, which names LEAF's own scripts."""
+    comment = f"# {name} used by sampling script - supply as {option} to preprocess.sh or --seed to {script}"
+    return SeedFile(f"{name}.txt", comment)
 
 
 def _choose(planners: dict[str, Any], method: str, option: str) -> Any:

@@ -13,8 +13,6 @@ from fedsynth.pipeline.run import Bar, StageResult, StageRunner, no_bar
 from fedsynth.pipeline.workspace import Workspace, open_workspace
 
 
-
-
 def preprocess(
     data_dir: Path, stages: Sequence[Stage], *, clear: Sequence[str] = (), checksums: bool = True, bar: Bar = no_bar
 ) -> Iterator[StageResult]:

@@ -122,6 +122,8 @@ class Staged:
 def open_workspace(data_dir: Path) -> Iterator[Workspace]:
     """Lock and repair a data folder. Raises BusyError if another run holds it, StageError if it does not exist."""
     if not data_dir.is_dir():
-        raise StageError(f"{data_dir}: no such folder, expected the data folder; run `python main.py -num-tasks T` first")
+        raise StageError(
+            f"{data_dir}: no such folder, expected the data folder; run `python main.py -num-tasks T` first"
+        )
     with exclusive_lock(data_dir / ".lock", str(data_dir)):
         yield Workspace(data_dir)

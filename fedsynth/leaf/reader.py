@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsynth.errors import DataError
+from fedsynth.leaf.head import check_head, decode_value
 from fedsynth.leaf.plan import Counts
 from fedsynth.leaf.samples import MalformedError, UserSamples, join_samples, read_user
 from fedsynth.leaf.scan import Scanner
@@ -54,7 +53,7 @@ def read_index(path: Path, progress: Progress = no_progress) -> LeafIndex:
             if key == "user_data":
                 places = dict(_read_places(scanner, progress))
             else:
-                head[key] = _decode(scanner)
+                head[key] = decode_value(scanner)
         scanner.end()
     if places is None:
         raise DataError(f'{path}: no "user_data", which every LEAF file has; generate or fetch the file again')
@@ -92,14 +91,6 @@ def _read_user(path: Path, name: str, offset: int, text: bytes) -> UserSamples:
         ) from error
 
 
-def _decode(scanner: Scanner) -> Any:
-    offset, text = scanner.value()
-    try:
-        return json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise scanner.error(f"a value that can't be read ({error})", offset) from error
-
-
 def _build_index(path: Path, head: dict[str, Any], places: dict[str, _Place]) -> LeafIndex:
     users = check_head(path, head)
     _check_same_users(path, users, places)
@@ -118,35 +109,6 @@ def _build_index(path: Path, head: dict[str, Any], places: dict[str, _Place]) ->
         sizes=array("q", (places[user].size for user in users)),
         standard=bytes(places[user].standard for user in users),
     )
-
-
-def check_head(path: Path, head: dict[str, Any]) -> list[str]:
-    """Return the users of a file's head. Raises DataError unless users, num_samples and hierarchies fit together."""
-    users = _list_of(path, head, "users", str)
-    if len(set(users)) < len(users):
-        twice = next(user for user, times in Counter(users).items() if times > 1)
-        raise DataError(f'{path}: user "{twice}" is listed twice in users; merge or rename the two')
-    counts = _list_of(path, head, "num_samples", int)
-    if any(count < 0 for count in counts):
-        raise DataError(f"{path}: num_samples holds {min(counts)}, a count can't be negative; generate the file again")
-    lists = {"num_samples": counts}
-    if head.get("hierarchies") is not None:
-        lists["hierarchies"] = _list_of(path, head, "hierarchies", object)
-    for key, values in lists.items():
-        if len(values) != len(users):
-            raise DataError(f"{path}: {len(users)} users but {len(values)} entries in {key}; generate the file again")
-    return users
-
-
-def _list_of(path: Path, head: dict[str, Any], key: str, kind: type) -> list[Any]:
-    values = head.get(key)
-    if not isinstance(values, list):
-        found = "none" if key not in head else type(values).__name__
-        raise DataError(f'{path}: expected a list "{key}", found {found}; generate or fetch the file again')
-    for value in values:
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise DataError(f'{path}: {value!r} in "{key}", expected only {kind.__name__} values; fix the file')
-    return values
 
 
 def _check_same_users(path: Path, users: Sequence[str], places: dict[str, _Place]) -> None:

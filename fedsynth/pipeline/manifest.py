@@ -119,13 +119,15 @@ class Manifest:
 
     def md5(self, path: Path) -> str:
         """Return a file's MD5 sum, as recorded where size and time still fit."""
+        record = self.find(path)
+        return stamp_file(path).md5 if record is None else record.md5
+
+    def find(self, path: Path) -> FileRecord | None:
+        """Return the record of a file that fedsynth wrote or read, if its size and time are still those."""
         status = path.stat()
         place = (recorded_path(path), status.st_size, status.st_mtime_ns)
-        for stage in self.stages.values():
-            for record in (*stage.outputs, *stage.inputs):
-                if (record.path, record.size, record.mtime_ns) == place:
-                    return record.md5
-        return stamp_file(path).md5
+        records = (record for stage in self.stages.values() for record in (*stage.outputs, *stage.inputs))
+        return next((record for record in records if (record.path, record.size, record.mtime_ns) == place), None)
 
     def _save(self) -> None:
         stages = {name: record_to_json(record) for name, record in self.stages.items()}

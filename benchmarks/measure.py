@@ -45,6 +45,7 @@ HEADER = f"{'work':60} {'plain':>20} {'fedsynth':>20} {'ratio':>7}   target"
 def run(commands: Sequence[Sequence[str]], cwd: Path) -> Cost:
     """Run commands one after another in a folder. Raises RuntimeError if one fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # without compiled modules every start would pay for the compiler
     peak = 0.0
     started = time.perf_counter()
     for command in commands:

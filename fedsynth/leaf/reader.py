@@ -15,7 +15,7 @@ from fedsynth.leaf.head import check_head, decode_value
 from fedsynth.leaf.plan import Counts
 from fedsynth.leaf.samples import MalformedError, UserSamples, join_samples, read_user
 from fedsynth.leaf.scan import Scanner
-from fedsynth.system import read_at
+from fedsynth.system import read_at, read_slices
 
 Progress = Callable[[int], None]
 """Called with a number of users just dealt with."""
@@ -160,20 +160,25 @@ class SampleReader:
         """
         if self._places is None:
             self._places = _find_samples(self, self._index)
-        return self._places.read(self, samples)
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Return a slice of the file. Raises DataError if the file has become shorter."""
-        data = read_at(self._file, offset, size)
-        if len(data) < size:
-            raise DataError(
-                f"{self._index.path}: ends at byte {offset + len(data):,}, was longer before; "
-                "another program changed it: run again"
-            )
-        return data
+        places = self._places
+        x = self._slices(places.x_offsets, places.x_sizes, samples)
+        return x, self._slices(places.y_offsets, places.y_sizes, samples)
 
     def _slice(self, user: int) -> bytes:
-        return self.read(self._index.offsets[user], self._index.sizes[user])
+        offset, size = self._index.offsets[user], self._index.sizes[user]
+        data = read_at(self._file, offset, size)
+        self._check_size(len(data), size)
+        return data
+
+    def _slices(self, offsets: Sequence[int], sizes: Sequence[int], samples: Sequence[int]) -> list[bytes]:
+        wanted = [sizes[sample] for sample in samples]
+        slices = read_slices(self._file, [offsets[sample] for sample in samples], wanted)
+        self._check_size(sum(map(len, slices)), sum(wanted))
+        return slices
+
+    def _check_size(self, found: int, expected: int) -> None:
+        if found != expected:
+            raise DataError(f"{self._index.path}: has become shorter; another program changed it: run again")
 
 
 @dataclass(frozen=True)
@@ -184,11 +189,6 @@ class _SamplePlaces:
     x_sizes: array[int]
     y_offsets: array[int]
     y_sizes: array[int]
-
-    def read(self, reader: SampleReader, samples: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
-        x = [reader.read(self.x_offsets[sample], self.x_sizes[sample]) for sample in samples]
-        y = [reader.read(self.y_offsets[sample], self.y_sizes[sample]) for sample in samples]
-        return x, y
 
 
 def _find_samples(reader: SampleReader, index: LeafIndex) -> _SamplePlaces:

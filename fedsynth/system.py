@@ -13,8 +13,6 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from fedsynth.errors import BusyError
-
 try:
     import fcntl
 except ImportError:  # Windows
@@ -83,13 +81,11 @@ def move_folder(source: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def exclusive_lock(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file, or raise BusyError at once. The system lets go of it however the process ends."""
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file, or raise BlockingIOError at once. The system lets go of it however the process ends."""
     with path.open("a+b") as file:
         if not _try_lock(file):
-            raise BusyError(
-                f"{what}: another fedsynth run is at work there (it holds {path}); wait for it to end, or stop it"
-            )
+            raise BlockingIOError(f"{path}: locked by another process")
         try:
             yield
         finally:

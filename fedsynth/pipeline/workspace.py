@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedsynth.errors import StageError
+from fedsynth.errors import BusyError, StageError
 from fedsynth.leaf.layout import in_use, meta_dir
 from fedsynth.pipeline.manifest import Manifest, StageRecord, record_from_json, record_to_json
 from fedsynth.system import exclusive_lock, move_folder, sync_file, sync_folder
@@ -125,5 +125,11 @@ def open_workspace(data_dir: Path) -> Iterator[Workspace]:
         raise StageError(
             f"{data_dir}: no such folder, expected the data folder; run `python main.py -num-tasks T` first"
         )
-    with exclusive_lock(data_dir / ".lock", str(data_dir)):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive_lock(data_dir / ".lock"))
+        except BlockingIOError as error:
+            raise BusyError(
+                f"{data_dir}: another fedsynth run is at work there; wait for it to end, or name another folder"
+            ) from error
         yield Workspace(data_dir)

@@ -89,7 +89,7 @@ def check_same(plain: Path, mine: Path) -> None:
 
 
 def _sums(side: Path) -> dict[str, str]:
-    from fedsynth.leaf.writer import stamp_file
+    from fedsynth.leaf.stamp import stamp_file
 
     files = sorted((side / "data").glob("[!.]*/*.json"))
     return {str(path.relative_to(side)): stamp_file(path).md5 for path in files}

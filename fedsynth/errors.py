@@ -5,6 +5,7 @@
         DataError           a file does not hold what it should        exit status 1
         StageError          a folder is in the way, or is missing      exit status 1
         BusyError           another run works in the same folder       exit status 1
+        EngineError         a worker or a cluster is not there         exit status 1
 
 Every message is one sentence that names the thing, what was found, what was expected and the way out.
 """
@@ -30,3 +31,7 @@ class StageError(FedsynthError):
 
 class BusyError(FedsynthError):
     """Another process holds the data folder."""
+
+
+class EngineError(FedsynthError):
+    """Local processes or a cluster cannot do the work: not installed, not reachable, or a worker has died."""

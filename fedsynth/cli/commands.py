@@ -12,6 +12,7 @@ import click
 from fedsynth import __version__
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
 from fedsynth.cli.parsing import LeafCommand, parse_probabilities
+from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
 from fedsynth.leaf.layout import STAGE_FOLDERS
 from fedsynth.pipeline.checksums import verify as verify_folder
@@ -66,6 +67,8 @@ _sample_seed = _option(
 _split_seed = _option(
     "--spltseed", "split_seed", type=int, help="Seed of the split; absent or negative: one is chosen."
 )
+_workers = _option("-workers", "--workers", type=int, default=1, help="Processes on this machine (1: this one alone).")
+_scheduler = _option("-scheduler", "--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
 _no_checksum = _option("--nochecksum", is_flag=True, help="Don't write meta/dir-checksum.md5.")
 
 
@@ -113,13 +116,24 @@ def generate(data_dir: Path, overwrite: bool, **parameters: Any) -> None:
 @_option("--verify", "checksums", type=click.Path(path_type=Path), help="Run nothing, compare the data with this file.")
 @_overwrite
 @_name
+@_workers
+@_scheduler
 @_data_dir
-def preprocess(data_dir: Path, checksums: Path | None, overwrite: bool, nochecksum: bool, **options: Any) -> int:
+def preprocess(
+    data_dir: Path,
+    checksums: Path | None,
+    overwrite: bool,
+    nochecksum: bool,
+    workers: int,
+    scheduler: str | None,
+    **options: Any,
+) -> int:
     """Sample, remove users, split: the stages whose options are given."""
     if checksums is not None:
         return _verify(data_dir, checksums)
     stages = _stages(**options)
-    _run(data_dir, stages, clear=STAGE_FOLDERS if overwrite else (), checksums=not nochecksum)
+    clear = STAGE_FOLDERS if overwrite else ()
+    _run(data_dir, stages, workers=workers, scheduler=scheduler, clear=clear, checksums=not nochecksum)
     return 0
 
 
@@ -129,19 +143,24 @@ def preprocess(data_dir: Path, checksums: Path | None, overwrite: bool, nochecks
 @_fraction
 @_sample_seed
 @_overwrite
+@_workers
+@_scheduler
 @_data_dir
-def sample(data_dir: Path, overwrite: bool, method: str | None, **options: Any) -> None:
+def sample(method: str | None, user_fraction: float | None, fraction: float | None, **options: Any) -> None:
     """Sample all_data into sampled_data."""
-    _run_one(data_dir, _sample_stage(method or "niid", **options), overwrite)
+    seed = options.pop("sample_seed")
+    _run_one(_sample_stage(method or "niid", user_fraction, fraction, seed), **options)
 
 
 @fedsynth.command(cls=LeafCommand, name="remove-users")
 @_min_samples
 @_overwrite
+@_workers
+@_scheduler
 @_data_dir
-def remove_users(data_dir: Path, overwrite: bool, min_samples: int | None) -> None:
+def remove_users(min_samples: int | None, **options: Any) -> None:
     """Remove users with few samples into rem_user_data."""
-    _run_one(data_dir, remove_stage(MIN_SAMPLES if min_samples is None else min_samples), overwrite)
+    _run_one(remove_stage(MIN_SAMPLES if min_samples is None else min_samples), **options)
 
 
 @fedsynth.command(cls=LeafCommand)
@@ -150,10 +169,13 @@ def remove_users(data_dir: Path, overwrite: bool, min_samples: int | None) -> No
 @_split_seed
 @_overwrite
 @_name
+@_workers
+@_scheduler
 @_data_dir
-def split(data_dir: Path, overwrite: bool, split: str | None, **options: Any) -> None:
+def split(split: str | None, train_fraction: float | None, name: str, **options: Any) -> None:
     """Split the latest data into train and test."""
-    _run_one(data_dir, _split_stage(split or "sample", **options), overwrite)
+    seed = options.pop("split_seed")
+    _run_one(_split_stage(split or "sample", train_fraction, seed, name), **options)
 
 
 @fedsynth.command(cls=LeafCommand)
@@ -235,13 +257,24 @@ def _split_stage(method: str, train_fraction: float | None, split_seed: int | No
     return split_stage(method, fraction=fraction, seed=split_seed, dataset=name)
 
 
-def _run_one(data_dir: Path, stage: Stage, overwrite: bool) -> None:
-    _run(data_dir, [stage], clear=stage.folders if overwrite else (), checksums=False)
+def _run(
+    data_dir: Path,
+    stages: Sequence[Stage],
+    *,
+    workers: int,
+    scheduler: str | None,
+    clear: Sequence[str],
+    checksums: bool = False,
+) -> None:
+    with open_engine(workers, scheduler) as engine:
+        folder = data_dir if engine.local else data_dir.absolute()
+        for result in run_stages(folder, stages, clear=clear, checksums=checksums, engine=engine, bar=progress_bar):
+            show_result(result)
 
 
-def _run(data_dir: Path, stages: Sequence[Stage], *, clear: Sequence[str], checksums: bool) -> None:
-    for result in run_stages(data_dir, stages, clear=clear, checksums=checksums, bar=progress_bar):
-        show_result(result)
+def _run_one(stage: Stage, *, overwrite: bool, data_dir: Path, workers: int, scheduler: str | None) -> None:
+    clear = stage.folders if overwrite else ()
+    _run(data_dir, [stage], workers=workers, scheduler=scheduler, clear=clear)
 
 
 def _verify(data_dir: Path, checksums: Path) -> int:

@@ -13,7 +13,8 @@ from fedsynth.generate.streams import LeafStream
 from fedsynth.generate.tasks import MODEL_SCALE, NOISE_SCALE
 from fedsynth.generate.text import task_pieces
 from fedsynth.leaf.reader import LeafIndex, Progress
-from fedsynth.leaf.writer import FileStamp, LeafWriter
+from fedsynth.leaf.stamp import FileStamp
+from fedsynth.leaf.writer import LeafWriter
 
 
 def write_dataset(

@@ -6,37 +6,54 @@ import contextlib
 import dataclasses
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import compress, zip_longest
 from pathlib import Path
 from typing import Any
 
 from fedsynth.leaf.plan import FilePlan, Masked, Ordered, Pick, Pooled, Whole
-from fedsynth.leaf.reader import LeafIndex, Progress, SampleReader, no_progress
+from fedsynth.leaf.reader import LeafIndex, Progress, SampleReader, check_shared, no_progress
 from fedsynth.leaf.samples import join_samples
-from fedsynth.leaf.writer import FileStamp, LeafWriter
+from fedsynth.leaf.stamp import FileStamp
+from fedsynth.leaf.writer import LeafWriter
 
 Output = tuple[FileStamp, LeafIndex]
 
 
-def carry_out(
-    source: LeafIndex, plans: Mapping[Path, FilePlan], source_md5: str, progress: Progress = no_progress
-) -> dict[Path, Output]:
+@dataclass(frozen=True)
+class CopyJob:
+    """What is to be made of one input file: the outputs by path, and the input's MD5 sum."""
+
+    source: LeafIndex
+    plans: Mapping[Path, FilePlan]
+    source_md5: str
+
+    @property
+    def users(self) -> int:
+        """Number of users to deal with, for progress bars."""
+        return max(len(plan.users) for plan in self.plans.values())
+
+
+def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Output]:
     """Write each plan's file and return its stamp and index; holds one user and a few blocks of 256 KiB per file.
 
     Outputs are written side by side, user by user, so that a user who goes into two files is read once. A plan that
-    takes everything from a file that is LEAF's text to the byte is a copy, whose MD5 sum is known: `source_md5`.
+    takes everything from a file that is LEAF's text to the byte is a copy, whose MD5 sum is known. An unfinished file
+    that a worker left when it died is replaced. Raises DataError if the folders are not there on this machine.
     """
+    source, plans = job.source, job.plans
+    check_shared([source.path, *(path.parent for path in plans)])
+    for path in plans:
+        path.unlink(missing_ok=True)
     if source.exact and len(plans) == 1:
         path, plan = next(iter(plans.items()))
         if plan.copies(source.counts):
             progress(len(plan.users))
-            return {path: _copy(source, path, source_md5)}
+            return {path: _copy(source, path, job.source_md5)}
     with contextlib.ExitStack() as stack:
         if _needs_rewriting(source, plans):
-            folder = stack.enter_context(tempfile.TemporaryDirectory(dir=next(iter(plans)).parent, prefix=".pool"))
-            source = _rewrite(source, Path(folder) / source.path.name)
+            source = stack.enter_context(_rewritten(source, next(iter(plans))))
         reader = stack.enter_context(SampleReader(source))
         writers = {path: stack.enter_context(_writer(path, plan)) for path, plan in plans.items()}
         for picks in zip_longest(*(plan.picks for plan in plans.values())):
@@ -95,12 +112,18 @@ def _needs_rewriting(source: LeafIndex, plans: Mapping[Path, FilePlan]) -> bool:
     return pooled and not all(source.standard)
 
 
-def _rewrite(source: LeafIndex, path: Path) -> LeafIndex:
-    """Write the same users in the standard form, x and y alone, and return that file's index."""
+@contextlib.contextmanager
+def _rewritten(source: LeafIndex, target: Path) -> Iterator[LeafIndex]:
+    """Write the same users in the standard form, x and y alone, into a passing file beside the target."""
     counts = source.counts
-    with SampleReader(source) as reader, LeafWriter(path, counts.users, counts.num_samples) as writer:
-        for user in range(len(counts.users)):
-            samples = reader.samples(user)
-            writer.write_user(join_samples(samples.x, samples.y))
-        _, index = writer.finish()
-    return dataclasses.replace(index, counts=counts)
+    path = target.with_name(f".{target.name}.pool")
+    path.unlink(missing_ok=True)
+    try:
+        with SampleReader(source) as reader, LeafWriter(path, counts.users, counts.num_samples) as writer:
+            for user in range(len(counts.users)):
+                samples = reader.samples(user)
+                writer.write_user(join_samples(samples.x, samples.y))
+            _, index = writer.finish()
+        yield dataclasses.replace(index, counts=counts)
+    finally:
+        path.unlink(missing_ok=True)

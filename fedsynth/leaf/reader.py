@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from itertools import accumulate
@@ -15,6 +16,7 @@ from fedsynth.leaf.head import check_head, decode_value
 from fedsynth.leaf.plan import Counts
 from fedsynth.leaf.samples import MalformedError, UserSamples, join_samples, read_user
 from fedsynth.leaf.scan import Scanner
+from fedsynth.leaf.stamp import stamp_file
 from fedsynth.system import read_at, read_slices
 
 Progress = Callable[[int], None]
@@ -37,6 +39,30 @@ class LeafIndex:
     """1 where the user's text is x and y with LEAF's separators, so that a slice of it can be copied as it is."""
     exact: bool = False
     """Whether the whole file is LEAF's text to the byte, as everything is that fedsynth wrote."""
+
+
+@dataclass(frozen=True)
+class IndexJob:
+    """A file to check and index. md5: its sum, None if that is not known and to be found as well."""
+
+    path: Path
+    md5: str | None
+
+
+def index_file(job: IndexJob, progress: Progress = no_progress) -> tuple[LeafIndex, str]:
+    """Return a file's index and its MD5 sum; raises as `read_index`."""
+    check_shared([job.path])
+    return read_index(job.path, progress), job.md5 or stamp_file(job.path).md5
+
+
+def check_shared(paths: Iterable[Path]) -> None:
+    """Raise DataError if this machine does not see what the one that plans the work does."""
+    for path in paths:
+        if not path.exists():
+            raise DataError(
+                f"{path}: not there on {platform.node()}; all workers must see the data folder under the same path: "
+                "put it on a shared file system"
+            )
 
 
 def read_index(path: Path, progress: Progress = no_progress) -> LeafIndex:

@@ -9,24 +9,14 @@ import queue
 import threading
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fedsynth.leaf.plan import Counts
 from fedsynth.leaf.reader import LeafIndex
+from fedsynth.leaf.stamp import BLOCK, FileStamp
 
-BLOCK = 1 << 18
 _QUEUED_BLOCKS = 4
-
-
-@dataclass(frozen=True)
-class FileStamp:
-    """What tells a file's contents from others'. size: bytes; mtime_ns: time of the last change; md5: 32 hex digits."""
-
-    size: int
-    mtime_ns: int
-    md5: str
 
 
 class HashedFile:
@@ -154,13 +144,3 @@ def head_text(users: Sequence[str], num_samples: Sequence[int], hierarchies: Seq
         head["hierarchies"] = list(hierarchies)
     head["num_samples"] = list(num_samples)
     return json.dumps(head)[:-1].encode() + b', "user_data": {'
-
-
-def stamp_file(path: Path) -> FileStamp:
-    """Read a file and return its stamp; holds one block of 256 KiB."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-        status = os.fstat(file.fileno())
-    return FileStamp(status.st_size, status.st_mtime_ns, digest.hexdigest())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedsynth.errors import DataError, StageError
-from fedsynth.leaf.writer import stamp_file
+from fedsynth.leaf.stamp import stamp_file
 from fedsynth.pipeline.manifest import Manifest, replace_text
 
 FILE_NAME = "dir-checksum.md5"

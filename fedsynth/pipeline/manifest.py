@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsynth.errors import DataError
-from fedsynth.leaf.writer import FileStamp, stamp_file
+from fedsynth.leaf.stamp import FileStamp, stamp_file
 
 FILE_NAME = "manifest.json"
 FORMAT = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fedsynth.engine import INLINE, Engine
 from fedsynth.leaf.layout import STAGE_FOLDERS, in_use
 from fedsynth.pipeline.checks import MAKERS, require_same_parameters
 from fedsynth.pipeline.checksums import write_checksums
@@ -14,7 +15,13 @@ from fedsynth.pipeline.workspace import Workspace, open_workspace
 
 
 def preprocess(
-    data_dir: Path, stages: Sequence[Stage], *, clear: Sequence[str] = (), checksums: bool = True, bar: Bar = no_bar
+    data_dir: Path,
+    stages: Sequence[Stage],
+    *,
+    clear: Sequence[str] = (),
+    checksums: bool = True,
+    engine: Engine = INLINE,
+    bar: Bar = no_bar,
 ) -> Iterator[StageResult]:
     """Run stages in their order, yielding what became of each as it ends; then write the checksums.
 
@@ -28,7 +35,7 @@ def preprocess(
         for stage in stages:
             if any(in_use(data_dir / name) for name in stage.folders):
                 require_same_parameters(workspace, stage)
-        runner = StageRunner(workspace, bar)
+        runner = StageRunner(workspace, engine, bar)
         for stage in stages:
             yield runner.run(stage)
         if checksums:

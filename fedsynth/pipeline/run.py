@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedsynth import __version__
+from fedsynth.engine import INLINE, Engine
 from fedsynth.errors import DataError
-from fedsynth.leaf.carry import carry_out
+from fedsynth.leaf.carry import CopyJob, carry_out
 from fedsynth.leaf.layout import in_use, json_files, latest, stepped_name
 from fedsynth.leaf.plan import Counts, FilePlan, StagePlan
-from fedsynth.leaf.reader import LeafIndex, Progress, no_progress, read_index
+from fedsynth.leaf.reader import IndexJob, LeafIndex, Progress, index_file, no_progress
+from fedsynth.leaf.stamp import FileStamp
 from fedsynth.pipeline.checks import check_fresh, check_left, require_same
-from fedsynth.pipeline.manifest import FileRecord, StageRecord, recorded_path
+from fedsynth.pipeline.manifest import FileRecord, StageRecord
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Staged, Workspace
 
@@ -43,8 +45,9 @@ class StageResult:
 class StageRunner:
     """Runs stages in one workspace; remembers the indexes of the files it wrote, so that none is read twice."""
 
-    def __init__(self, workspace: Workspace, bar: Bar = no_bar) -> None:
+    def __init__(self, workspace: Workspace, engine: Engine = INLINE, bar: Bar = no_bar) -> None:
         self._workspace = workspace
+        self._engine = engine
         self._bar = bar
         self._indexes: dict[Path, LeafIndex] = {}
 
@@ -61,21 +64,21 @@ class StageRunner:
         return StageResult(self._make(stage, source), kept=False, notes=notes)
 
     def _make(self, stage: Stage, source: Path) -> StageRecord:
-        inputs = [self._index(path) for path in json_files(source)]
-        records = [self._record_input(index) for index in inputs]
+        inputs = self._read_inputs(json_files(source))
+        counts = [index.counts for index in inputs.values()]
         seed = _seed(stage)
-        plan = stage.plan([index.counts for index in inputs], random.Random(seed))
+        plan = stage.plan(counts, random.Random(seed))
         check_left(stage, plan, source)
         with self._workspace.staged(stage.name, stage.folders) as staged:
-            written = self._carry_out(stage, plan, inputs, records, staged)
+            written = self._carry_out(stage, plan, inputs, staged)
             record = StageRecord(
                 stage=stage.name,
                 fedsynth=__version__,
                 parameters=stage.parameters,
                 seed=seed,
-                inputs=records,
+                inputs=list(inputs),
                 outputs=list(written),
-                before=_totals([index.counts for index in inputs]),
+                before=_totals(counts),
                 after={name: _totals([files[name] for files in plan.files]) for name in stage.folders},
                 left_out={"count": len(plan.left_out), "users": list(plan.left_out[:_NAMED])},
             )
@@ -86,31 +89,40 @@ class StageRunner:
         self._indexes = {index.path: index for index in written.values()}
         return record
 
+    def _read_inputs(self, paths: Sequence[Path]) -> dict[FileRecord, LeafIndex]:
+        """Index and check the files that this run did not write itself."""
+        manifest = self._workspace.manifest
+        known = {path: manifest.find(path) for path in paths}
+        before = {path: path.stat() for path in paths}
+        unread = [path for path in paths if path not in self._indexes]
+        jobs = [IndexJob(path, None if (record := known[path]) is None else record.md5) for path in unread]
+        read = dict(zip(unread, self._engine.map(index_file, jobs), strict=True))
+        inputs = {}
+        for path in paths:
+            index, md5 = read[path] if path in read else (self._indexes[path], manifest.md5(path))
+            stamp = FileStamp(before[path].st_size, before[path].st_mtime_ns, md5)
+            inputs[FileRecord.of(path, stamp)] = index
+        return inputs
+
     def _carry_out(
-        self, stage: Stage, plan: StagePlan, inputs: list[LeafIndex], records: list[FileRecord], staged: Staged
+        self, stage: Stage, plan: StagePlan, inputs: dict[FileRecord, LeafIndex], staged: Staged
     ) -> dict[FileRecord, LeafIndex]:
         """Write all files; return what they will be once in place."""
+        jobs = []
+        for (record, source), files in zip(inputs.items(), plan.files, strict=True):
+            names = {name: stepped_name(source.path, *stage.labels[name]) for name in files}
+            plans = {staged.folder(name) / names[name]: files[name] for name in files}
+            jobs.append(CopyJob(source, plans, record.md5))
         written = {}
-        users = sum(max(len(file.users) for file in files.values()) for files in plan.files)
-        with self._bar(stage.name.replace("_", " "), users) as progress:
-            for source, record, files in zip(inputs, records, plan.files, strict=True):
-                names = {name: stepped_name(source.path, *stage.labels[name]) for name in files}
-                plans = {staged.folder(name) / names[name]: files[name] for name in files}
-                outputs = carry_out(source, plans, record.md5, progress)
-                if not record.fits(source.path):
-                    raise DataError(f"{source.path}: changed while it was read; run the same command again")
+        with self._bar(stage.name.replace("_", " "), sum(job.users for job in jobs)) as progress:
+            results = self._engine.map(carry_out, jobs, progress=progress, users=lambda job: job.users)
+            for record, outputs in zip(inputs, results, strict=True):
+                if not record.fits(self._workspace.data_dir / record.folder / record.name):
+                    raise DataError(f"{record.path}: changed while it was read; run the same command again")
                 for path, (stamp, index) in outputs.items():
                     final = self._workspace.data_dir / path.parent.name / path.name
                     written[FileRecord.of(final, stamp)] = replace(index, path=final)
         return written
-
-    def _index(self, path: Path) -> LeafIndex:
-        return self._indexes.get(path) or read_index(path)
-
-    def _record_input(self, index: LeafIndex) -> FileRecord:
-        md5 = self._workspace.manifest.md5(index.path)
-        status = index.path.stat()
-        return FileRecord(recorded_path(index.path), status.st_size, status.st_mtime_ns, md5)
 
 
 def _seed(stage: Stage) -> int | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from fedsynth.leaf.reader import read_index
-from fedsynth.leaf.writer import BLOCK, HashedFile, LeafWriter, stamp_file
+from fedsynth.leaf.stamp import BLOCK, stamp_file
+from fedsynth.leaf.writer import HashedFile, LeafWriter
 
 
 @pytest.mark.parametrize("hierarchies", [None, ["p", "q"]])

@@ -1,0 +1,168 @@
+"""Where work on many files runs: in this process, in local processes, or on the workers of a Dask cluster.
+
+All three are the standard library's `concurrent.futures.Executor`, so nothing else knows which one it is. A job is a
+small description, paths and plans; samples never travel. Jobs may run twice (a cluster starts a lost worker's jobs
+again), so each must give the same however often it is run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fedsynth.errors import EngineError, UsageError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+Progress = Callable[[int], None]
+
+_QUEUED_PER_WORKER = 2
+_CONNECT_SECONDS = 8
+
+
+class InlineExecutor(Executor):
+    """Runs each job at once, in the thread that submits it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run the job; an error is kept in the future, Ctrl-C goes through."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def _no_progress(users: int) -> None:
+    """Tell nobody; a function of the module, so that it travels to workers."""
+
+
+def _none(job: Any) -> int:
+    return 0
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An executor and the number of jobs that it runs at the same time.
+
+    inline: in this very process; local: on this machine, from the same working folder.
+    """
+
+    executor: Executor
+    workers: int
+    inline: bool = False
+    local: bool = True
+
+    def map(
+        self,
+        function: Callable[[Job, Progress], Result],
+        jobs: Iterable[Job],
+        *,
+        progress: Progress = _no_progress,
+        users: Callable[[Job], int] = _none,
+    ) -> Iterator[Result]:
+        """Yield the results in the order of the jobs; only a few jobs per worker are taken and held at a time.
+
+        progress: told the number of users dealt with, by the job itself where it runs in this process, elsewhere when
+        a job ends, from `users` of the job. When one fails, or the caller stops, no other is started and those that
+        run are waited for: after the last item nobody is writing any more. Raises what the job raised, and EngineError
+        if a worker died.
+        """
+        waiting: deque[tuple[Job, Future[Result]]] = deque()
+        ahead = 0 if self.inline else self.workers * _QUEUED_PER_WORKER
+        try:
+            for job in jobs:
+                arguments = (job, progress) if self.inline else (job, _no_progress)
+                waiting.append((job, self.executor.submit(function, *arguments)))
+                if len(waiting) > ahead:
+                    yield self._take(waiting, progress, users)
+            while waiting:
+                yield self._take(waiting, progress, users)
+        except BrokenProcessPool as error:
+            raise EngineError(
+                "a worker process died (killed, or out of memory); nothing of the stage was kept: "
+                "run the same command again, with fewer --workers if memory is short"
+            ) from error
+        finally:
+            for _, future in waiting:
+                future.cancel()
+            wait([future for _, future in waiting if not future.cancelled()])
+
+    def _take(
+        self, waiting: deque[tuple[Job, Future[Result]]], progress: Progress, users: Callable[[Job], int]
+    ) -> Result:
+        job, future = waiting[0]
+        result = future.result()  # while it is waited for it stays in the queue, to be cancelled with the others
+        waiting.popleft()
+        if not self.inline:
+            progress(users(job))
+        return result
+
+
+INLINE = Engine(InlineExecutor(), workers=1, inline=True)
+
+
+@contextlib.contextmanager
+def open_engine(workers: int = 1, scheduler: str | None = None) -> Iterator[Engine]:
+    """Start what is asked for and stop it at the end. workers: local processes; 1 is this one.
+
+    scheduler: the address of a Dask scheduler, whose workers must share this machine's file system. Raises UsageError
+    if both are given or workers < 1, EngineError if the scheduler does not answer within 10 seconds.
+    """
+    if workers < 1:
+        raise UsageError(f"--workers is {workers}, expected at least 1")
+    if scheduler is not None and workers != 1:
+        raise UsageError(f"--workers {workers} with --scheduler: the cluster has workers of its own; leave one out")
+    if scheduler is not None:
+        with _dask(scheduler) as engine:
+            yield engine
+    elif workers == 1:
+        yield INLINE
+    else:
+        with _processes(workers) as engine:
+            yield engine
+
+
+@contextlib.contextmanager
+def _processes(workers: int) -> Iterator[Engine]:
+    import multiprocessing  # 20 ms that one worker does without
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_silently) as executor:
+        try:
+            yield Engine(executor, workers)
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            raise
+
+
+def _die_silently() -> None:
+    """On Ctrl-C, which the whole process group gets, the main process says what there is to say."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _dask(address: str) -> Iterator[Engine]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise EngineError("--scheduler needs Dask, which is not installed: pip install 'fedsynth[dask]'") from error
+    try:
+        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise EngineError(
+            f"{address}: no Dask scheduler answers ({error}); start one with `dask scheduler`, or check the address"
+        ) from error
+    with client:
+        workers = sum(client.nthreads().values())
+        if not workers:
+            raise EngineError(f"{address}: the scheduler has no workers; start some with `dask worker {address}`")
+        with client.get_executor(pure=False) as executor:
+            yield Engine(executor, workers, local=False)

@@ -1,0 +1,104 @@
+"""The engine's promises, with processes that run, fail and die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fedsynth.engine import INLINE, Engine, open_engine
+from fedsynth.errors import EngineError, UsageError
+
+Progress = Callable[[int], None]
+
+
+def double(number: int, progress: Progress) -> int:
+    progress(1)
+    return 2 * number
+
+
+def fail_on_two(number: int, progress: Progress) -> int:
+    if number == 2:
+        raise ValueError("two")
+    return number
+
+
+def slow_mark(path: Path, progress: Progress) -> None:
+    time.sleep(0.2)
+    path.touch()
+
+
+def die(number: int, progress: Progress) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def two_processes() -> Iterator[Engine]:
+    with open_engine(workers=2) as engine:
+        yield engine
+
+
+def test_results_come_in_the_order_of_the_jobs(two_processes: Engine) -> None:
+    for engine in (INLINE, two_processes):
+        assert list(engine.map(double, range(20))) == list(range(0, 40, 2))
+
+
+def test_progress_counts_once_wherever_the_job_runs(two_processes: Engine) -> None:
+    for engine in (INLINE, two_processes):
+        done: list[int] = []
+        list(engine.map(double, range(5), progress=done.append, users=lambda job: 1))
+        assert sum(done) == 5
+
+
+def test_jobs_are_taken_as_they_are_needed(two_processes: Engine) -> None:
+    taken = []
+
+    def jobs() -> Iterator[int]:
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    results = two_processes.map(double, jobs())
+    for _ in range(10):
+        next(results)
+    assert len(taken) <= 10 + 2 * 2 + 1
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_error_of_a_job_is_raised(two_processes: Engine) -> None:
+    for engine in (INLINE, two_processes):
+        with pytest.raises(ValueError, match="two"):
+            list(engine.map(fail_on_two, range(50)))
+
+
+def test_after_an_error_nobody_is_at_work_any_more(two_processes: Engine, tmp_path: Path) -> None:
+    results = two_processes.map(slow_mark, [tmp_path / str(number) for number in range(20)])
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    time.sleep(0.5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+    assert len(left) < 20
+
+
+def test_killed_worker_is_an_error() -> None:
+    with open_engine(workers=2) as engine, pytest.raises(EngineError, match="worker process died"):
+        list(engine.map(die, range(4)))
+
+
+def test_inline_runs_in_this_thread() -> None:
+    def here(job: int, progress: Progress) -> int:
+        return threading.get_ident()
+
+    assert set(INLINE.map(here, range(3))) == {threading.get_ident()}
+
+
+@pytest.mark.parametrize(("workers", "scheduler"), [(0, None), (-1, None), (2, "tcp://127.0.0.1:1")])
+def test_senseless_requests_are_refused(workers: int, scheduler: str | None) -> None:
+    with pytest.raises(UsageError, match="--workers"), open_engine(workers, scheduler):
+        pass

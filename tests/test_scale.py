@@ -1,0 +1,260 @@
+"""Several processes and a Dask cluster give the bytes of one; what dies leaves nothing half done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.commands import contents, environment, fedsynth, start
+
+OPTIONS = "-s niid --sf 0.9 -k 5 -t sample --smplseed 1 --spltseed 2".split()
+IID = "-s iid --iu 0.5 --sf 0.5 -k 2 -t user --tf 0.5 --smplseed 1 --spltseed 2".split()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    address: str
+    workers: list[subprocess.Popen[bytes]]
+
+
+@contextmanager
+def dask_cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
+    """Start a scheduler and workers with Dask's own commands, as the README says, and stop them by process id."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{found.getsockname()[1]}"
+    scheduler_command = ["scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"]
+    worker_command = ["worker", address, "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
+    processes = [_dask(scheduler_command)]
+    try:
+        processes += [_dask(worker_command) for _ in range(workers)]
+        _wait_for_workers(address, workers)
+        yield Cluster(address, processes[1:])
+    finally:
+        for process in processes[::-1]:
+            _kill(process)
+
+
+def _dask(arguments: list[str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "dask", *arguments]
+    clean = environment(PYTHONWARNINGS="default")
+    return subprocess.Popen(
+        command, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _wait_for_workers(address: str, workers: int) -> None:
+    from distributed import Client
+
+    with Client(address, timeout=60, set_as_default=False) as client:
+        client.wait_for_workers(workers, timeout=60)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process with all that it started; a stopped one too."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait(timeout=30)
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def worker_processes(pid: int) -> list[int]:
+    """The local workers of a run, without Python's resource tracker."""
+    found = []
+    for child in children(pid):
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            found.append(child)
+    return found
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of 8 shards and the results of one process."""
+    folder = tmp_path_factory.mktemp("sharded")
+    fedsynth(folder, *"generate -num-tasks 160 -num-shards 8 -num-dim 20 -stream independent".split())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(sharded: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
+    """What one process makes of it, by options."""
+    found = {}
+    for name, options in (("niid", OPTIONS), ("iid", IID)):
+        folder = tmp_path_factory.mktemp(name)
+        fedsynth(copy(sharded, folder), "preprocess", *options)
+        found[name] = contents(folder / "data")
+    return found
+
+
+def copy(sharded: Path, folder: Path) -> Path:
+    shutil.copytree(sharded / "data", folder / "data")
+    shutil.copytree(sharded / "meta", folder / "meta")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with dask_cluster(tmp_path_factory.mktemp("dask")) as started:
+        yield started
+
+
+@pytest.mark.parametrize(("name", "options"), [("niid", OPTIONS), ("iid", IID)])
+def test_two_processes_write_the_bytes_of_one(
+    name: str, options: list[str], sharded: Path, expected: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    fedsynth(copy(sharded, tmp_path), "preprocess", *options, "--workers", 2)
+    assert contents(tmp_path / "data") == expected[name]
+
+
+@pytest.mark.parametrize(("name", "options"), [("niid", OPTIONS), ("iid", IID)])
+def test_dask_cluster_writes_the_bytes_of_one_process(
+    name: str, options: list[str], sharded: Path, expected: dict[str, dict[str, bytes]], cluster: Cluster, tmp_path: Path
+) -> None:
+    fedsynth(copy(sharded, tmp_path), "preprocess", *options, "--scheduler", cluster.address)
+    assert contents(tmp_path / "data") == expected[name]
+
+
+def test_killed_local_worker_fails_the_run_and_leaves_nothing(
+    sharded: Path, expected: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    process = start(copy(sharded, tmp_path), "preprocess", *OPTIONS, "--workers", 2)
+    while not (workers := worker_processes(process.pid)):
+        assert process.poll() is None
+    os.kill(workers[0], signal.SIGKILL)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "a worker process died" in stderr
+    assert "Traceback" not in stderr
+    assert set(contents(tmp_path / "data")) == {f"all_data/all_data_{number}.json" for number in range(8)}
+    assert not list((tmp_path / "data").glob(".*.partial"))
+    fedsynth(tmp_path, "preprocess", *OPTIONS)
+    assert contents(tmp_path / "data") == expected["niid"]
+
+
+def test_killed_dask_worker_is_replaced_by_the_others(
+    sharded: Path, expected: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    """One worker is stopped before the run, so it holds jobs that it can't finish, and is killed in the middle."""
+    copy(sharded, tmp_path)
+    with dask_cluster(tmp_path / "dask") as cluster:
+        victim = cluster.workers[0]
+        os.killpg(victim.pid, signal.SIGSTOP)
+        process = start(tmp_path, "preprocess", *OPTIONS, "--scheduler", cluster.address)
+        time.sleep(3)
+        assert process.poll() is None, "the run waits for the jobs of the stopped worker"
+        os.killpg(victim.pid, signal.SIGKILL)
+        stdout, stderr = process.communicate(timeout=90)
+    assert process.returncode == 0, stderr
+    assert contents(tmp_path / "data") == expected["niid"]
+
+
+def test_unreachable_scheduler_is_an_error_within_ten_seconds(sharded: Path, tmp_path: Path) -> None:
+    copy(sharded, tmp_path)
+    before = time.monotonic()
+    result = fedsynth(tmp_path, "preprocess", *OPTIONS, "--scheduler", "tcp://127.0.0.1:1", check=1)
+    assert time.monotonic() - before < 10
+    assert "no Dask scheduler answers" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_ctrl_c_cancels_what_is_queued(sharded: Path, tmp_path: Path) -> None:
+    process = start(copy(sharded, tmp_path), "preprocess", *OPTIONS, "--workers", 2, start_new_session=True)
+    while not worker_processes(process.pid):
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr.count("\n") == 1
+    assert "interrupted" in stderr
+    assert not [path for path in (tmp_path / "data").iterdir() if path.name not in (".lock", "all_data")]
+
+
+def test_missing_shard_is_an_error_that_names_it(sharded: Path, tmp_path: Path) -> None:
+    copy(sharded, tmp_path)
+    fedsynth(tmp_path, "preprocess", *OPTIONS[:4])
+    (tmp_path / "data/sampled_data/all_data_3_niid_9.json").unlink()
+    before = contents(tmp_path / "data")
+    result = fedsynth(tmp_path, "preprocess", "-k", 5, "--workers", 2, check=1)
+    assert "all_data_3_niid_9.json is gone" in result.stderr
+    assert contents(tmp_path / "data") == before
+
+
+def test_damaged_shard_is_an_error_that_names_it(sharded: Path, tmp_path: Path) -> None:
+    copy(sharded, tmp_path)
+    path = tmp_path / "data/all_data/all_data_5.json"
+    path.write_bytes(path.read_bytes()[:-50])
+    before = contents(tmp_path / "data")
+    result = fedsynth(tmp_path, "preprocess", *OPTIONS, "--workers", 2, check=1)
+    assert "all_data_5.json" in result.stderr
+    assert contents(tmp_path / "data") == before
+
+
+def test_worker_that_cannot_see_the_folder_says_so(sharded: Path, tmp_path: Path) -> None:
+    """A worker in a mount namespace of its own, where the data folder is hidden: a folder that is not shared."""
+    copy(sharded, tmp_path)
+    hidden = tmp_path / "data"
+    probe = subprocess.run(["unshare", "-m", "true"], capture_output=True)
+    if probe.returncode != 0:
+        pytest.skip("mount namespaces need privileges")
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    scheduler = _dask(["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"])
+    hide = f"mount -t tmpfs none {hidden} && exec {sys.executable} -m dask worker {address} --nthreads 1 --no-dashboard"
+    worker = subprocess.Popen(
+        ["unshare", "-m", "sh", "-c", f"{hide} --local-directory {tmp_path}"],
+        env=environment(PYTHONWARNINGS="default"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait_for_workers(address, 1)
+        result = fedsynth(tmp_path, "preprocess", *OPTIONS, "--scheduler", address, check=1)
+    finally:
+        _kill(worker)
+        _kill(scheduler)
+    assert "not there on" in result.stderr
+    assert "shared file system" in result.stderr
+    assert set(contents(hidden)) == {f"all_data/all_data_{number}.json" for number in range(8)}
+
+
+def test_dask_missing_names_the_command_to_install_it(sharded: Path, tmp_path: Path) -> None:
+    copy(sharded, tmp_path)
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden/distributed.py").write_text("raise ImportError('not installed')")
+    path = f"{tmp_path / 'hidden'}{os.pathsep}{environment()['PYTHONPATH']}"
+    options = [*OPTIONS, "--scheduler", "tcp://127.0.0.1:1"]
+    result = fedsynth(tmp_path, "preprocess", *options, check=1, env=environment(PYTHONPATH=path))
+    assert "pip install 'fedsynth[dask]'" in result.stderr
+
+
+def test_one_worker_imports_no_engine_of_a_cluster(sharded: Path, tmp_path: Path) -> None:
+    copy(sharded, tmp_path)
+    script = (
+        "import sys, json; from fedsynth.cli import main\n"
+        "try: main(['preprocess', '-k', '5'])\n"
+        "except SystemExit: print(json.dumps([m for m in ('dask', 'distributed', 'multiprocessing') if m in sys.modules]))"
+    )
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout.splitlines()[-1]) == []

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedsynth.system import naming
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,7 +24,7 @@ def save_truth(path: Path, arrays: Mapping[str, Any]) -> None:
     """
     import numpy as np
 
-    with path.open("xb") as file:
+    with naming(path), path.open("xb") as file:
         np.savez(file, **arrays)
 
 

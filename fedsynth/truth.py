@@ -16,9 +16,8 @@ def save_truth(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write named arrays to a new file; the same arrays give the same bytes.
 
     fedsynth's generator writes user_ids [users] str, cluster [users] int64, model_info [users, K], Q [D+1, C, K]
-    (row 0 is the bias), centers [K, K], prob_clusters [K], model_scale and noise_scale (the standard deviations of the
-    models around their centre and of the noise on the logits), seed, num_tasks, num_classes and num_dim. A user's true
-    model is `Q @ model_info[user]`, [D+1, C].
+    (row 0 is the bias), centers [K, K] and each of the generator's parameters by its name. A user's true model is
+    `Q @ model_info[user]`, [D+1, C].
     """
     import numpy as np
 

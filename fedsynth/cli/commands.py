@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from fedsynth import __version__
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
-from fedsynth.cli.parsing import LeafCommand, parse_probabilities
+from fedsynth.cli.generate import generate
+from fedsynth.cli.parsing import LeafCommand, bare, option
+from fedsynth.cli.parsing import data_dir as data_dir_option
+from fedsynth.cli.parsing import overwrite as overwrite_option
 from fedsynth.errors import UsageError
 from fedsynth.leaf.layout import STAGE_FOLDERS
 from fedsynth.pipeline.checksums import verify as verify_folder
@@ -19,54 +22,32 @@ from fedsynth.pipeline.options import Stage, remove_stage, sample_stage, split_s
 from fedsynth.pipeline.preprocess import clean as clean_folder
 from fedsynth.pipeline.preprocess import preprocess as run_stages
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-Decorator = Callable[[Decorated], Decorated]
-
 FRACTION, USER_FRACTION, MIN_SAMPLES, TRAIN_FRACTION = 0.1, 0.01, 10, 0.9
 """LEAF's defaults."""
 
 
-def _option(*names: str, **attributes: Any) -> Decorator[Any]:
-    return click.option(*names, **attributes)
-
-
-def _bare(*names: str, value: str, **attributes: Any) -> Decorator[Any]:
-    """An option that may be given without a value."""
-    return click.option(*names, is_flag=False, flag_value=value, default=None, **attributes)
-
-
-_data_dir = _option(
-    "-data-dir",
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("data"),
-    help="The folder of the stages' folders (default: data); meta/ lies beside it.",
-)
-_name = _option(
+_name = option(
     "--name", default="synthetic", help="The dataset's name (default: synthetic); shakespeare splits in order."
 )
-_overwrite = _option("--overwrite", is_flag=True, help="Replace what is there.")
-_method = _bare(
+_method = bare(
     "-s", "method", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and deal them."
 )
-_fraction = _bare("--sf", "fraction", value=str(FRACTION), type=float, help="Fraction of all samples to take (0.1).")
-_user_fraction = _bare(
+_fraction = bare("--sf", "fraction", value=str(FRACTION), type=float, help="Fraction of all samples to take (0.1).")
+_user_fraction = bare(
     "--iu", "user_fraction", value=str(USER_FRACTION), type=float, help="With -s iid: new users per old user (0.01)."
 )
-_min_samples = _bare(
+_min_samples = bare(
     "-k", "min_samples", value=str(MIN_SAMPLES), type=int, help="Keep users with at least so many samples (10)."
 )
-_split = _bare("-t", "split", value="sample", metavar="[user|sample]", help="Split the users, or each user's samples.")
-_train_fraction = _bare(
+_split = bare("-t", "split", value="sample", metavar="[user|sample]", help="Split the users, or each user's samples.")
+_train_fraction = bare(
     "--tf", "train_fraction", value=str(TRAIN_FRACTION), type=float, help="Fraction for training (0.9)."
 )
-_sample_seed = _option(
+_sample_seed = option(
     "--smplseed", "sample_seed", type=int, help="Seed of sampling; absent or negative: one is chosen."
 )
-_split_seed = _option(
-    "--spltseed", "split_seed", type=int, help="Seed of the split; absent or negative: one is chosen."
-)
-_no_checksum = _option("--nochecksum", is_flag=True, help="Don't write meta/dir-checksum.md5.")
+_split_seed = option("--spltseed", "split_seed", type=int, help="Seed of the split; absent or negative: one is chosen.")
+_no_checksum = option("--nochecksum", is_flag=True, help="Don't write meta/dir-checksum.md5.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,29 +56,7 @@ def fedsynth() -> None:
     """Synthetic federated datasets: LEAF's generator, preprocessing and statistics."""
 
 
-@fedsynth.command(cls=LeafCommand)
-@_option("-num-tasks", "--num-tasks", type=int, required=True, help="Number of tasks; each becomes a user.")
-@_option("-num-classes", "--num-classes", type=int, default=5, help="Number of classes (5).")
-@_option("-num-dim", "--num-dim", type=int, default=60, help="Dimensions of x (60).")
-@_option("-seed", "--seed", type=int, default=931231, help="0 to 2**32 - 1 (931231).")
-@_option(
-    "-prob-clusters",
-    "--prob-clusters",
-    type=click.UNPROCESSED,
-    callback=parse_probabilities,
-    metavar="P,P,...",
-    default=(1.0,),
-    help="Probability of each cluster of models, such as 0.5,0.5 (1.0).",
-)
-@_overwrite
-@_data_dir
-def generate(data_dir: Path, overwrite: bool, **parameters: Any) -> None:
-    """Generate all_data/all_data.json and the ground truth."""
-    from fedsynth.generate.parameters import Parameters  # NumPy: 100 ms that only this command pays
-    from fedsynth.pipeline.generate import generate as run_generator
-
-    result = run_generator(data_dir, Parameters(**parameters), overwrite=overwrite, bar=progress_bar)
-    show_result(result)
+fedsynth.add_command(generate)
 
 
 @fedsynth.command(cls=LeafCommand)
@@ -110,10 +69,10 @@ def generate(data_dir: Path, overwrite: bool, **parameters: Any) -> None:
 @_sample_seed
 @_split_seed
 @_no_checksum
-@_option("--verify", "checksums", type=click.Path(path_type=Path), help="Run nothing, compare the data with this file.")
-@_overwrite
+@option("--verify", "checksums", type=click.Path(path_type=Path), help="Run nothing, compare the data with this file.")
+@overwrite_option
 @_name
-@_data_dir
+@data_dir_option
 def preprocess(data_dir: Path, checksums: Path | None, overwrite: bool, nochecksum: bool, **options: Any) -> int:
     """Sample, remove users, split: the stages whose options are given."""
     if checksums is not None:
@@ -128,8 +87,8 @@ def preprocess(data_dir: Path, checksums: Path | None, overwrite: bool, nochecks
 @_user_fraction
 @_fraction
 @_sample_seed
-@_overwrite
-@_data_dir
+@overwrite_option
+@data_dir_option
 def sample(data_dir: Path, overwrite: bool, method: str | None, **options: Any) -> None:
     """Sample all_data into sampled_data."""
     _run_one(data_dir, _sample_stage(method or "niid", **options), overwrite)
@@ -137,8 +96,8 @@ def sample(data_dir: Path, overwrite: bool, method: str | None, **options: Any) 
 
 @fedsynth.command(cls=LeafCommand, name="remove-users")
 @_min_samples
-@_overwrite
-@_data_dir
+@overwrite_option
+@data_dir_option
 def remove_users(data_dir: Path, overwrite: bool, min_samples: int | None) -> None:
     """Remove users with few samples into rem_user_data."""
     _run_one(data_dir, remove_stage(MIN_SAMPLES if min_samples is None else min_samples), overwrite)
@@ -148,9 +107,9 @@ def remove_users(data_dir: Path, overwrite: bool, min_samples: int | None) -> No
 @_split
 @_train_fraction
 @_split_seed
-@_overwrite
+@overwrite_option
 @_name
-@_data_dir
+@data_dir_option
 def split(data_dir: Path, overwrite: bool, split: str | None, **options: Any) -> None:
     """Split the latest data into train and test."""
     _run_one(data_dir, _split_stage(split or "sample", **options), overwrite)
@@ -158,9 +117,9 @@ def split(data_dir: Path, overwrite: bool, split: str | None, **options: Any) ->
 
 @fedsynth.command(cls=LeafCommand)
 @click.argument("folder", default="all_data")
-@_option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @_name
-@_data_dir
+@data_dir_option
 def stats(data_dir: Path, folder: str, name: str, as_json: bool) -> None:
     """Print LEAF's statistics of a folder (all_data) and draw its histogram."""
     from fedsynth.pipeline.stats import describe, draw  # Pillow
@@ -175,14 +134,14 @@ def stats(data_dir: Path, folder: str, name: str, as_json: bool) -> None:
 
 @fedsynth.command(cls=LeafCommand)
 @click.argument("checksums", type=click.Path(path_type=Path))
-@_data_dir
+@data_dir_option
 def verify(data_dir: Path, checksums: Path) -> int:
     """Compare all data files with a checksum file."""
     return _verify(data_dir, checksums)
 
 
 @fedsynth.command(cls=LeafCommand)
-@_data_dir
+@data_dir_option
 def clean(data_dir: Path) -> None:
     """Remove the four stage folders; all_data stays."""
     removed = clean_folder(data_dir)
@@ -211,9 +170,9 @@ def _stages(
         stages.append(_split_stage(split, train_fraction, split_seed, name))
     if user_fraction is not None and method is None:
         raise UsageError(f"--iu is {user_fraction:g}, which needs sampling by -s iid; add that, or leave --iu out")
-    for option, value, needed in (("--sf", fraction, ("-s", method)), ("--tf", train_fraction, ("-t", split))):
+    for flag, value, needed in (("--sf", fraction, ("-s", method)), ("--tf", train_fraction, ("-t", split))):
         if value is not None and needed[1] is None:
-            warn(f"{option} {value:g} has no effect without {needed[0]}")
+            warn(f"{flag} {value:g} has no effect without {needed[0]}")
     return stages
 
 

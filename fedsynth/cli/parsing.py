@@ -4,13 +4,38 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from fedsynth.errors import UsageError
 
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Decorator = Callable[[Decorated], Decorated]
+
 _NUMBER = re.compile(r"-[0-9.]")
+
+
+def option(*names: str, **attributes: Any) -> Decorator[Any]:
+    """An option of a command."""
+    return click.option(*names, **attributes)
+
+
+def bare(*names: str, value: str, **attributes: Any) -> Decorator[Any]:
+    """An option that may be given without a value."""
+    return click.option(*names, is_flag=False, flag_value=value, default=None, **attributes)
+
+
+data_dir = option(
+    "-data-dir",
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data"),
+    help="The folder of the stages' folders (default: data); meta/ lies beside it.",
+)
+overwrite = option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
 class LeafCommand(click.Command):
@@ -26,8 +51,10 @@ class LeafCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-def parse_probabilities(ctx: click.Context, param: click.Parameter, value: Any) -> tuple[float, ...]:
+def parse_probabilities(ctx: click.Context, param: click.Parameter, value: Any) -> tuple[float, ...] | None:
     """Return the numbers of "0.5,0.25,0.25"; a sequence of numbers (main.py's constant) is taken as it is."""
+    if value is None:
+        return None
     parts = value.split(",") if isinstance(value, str) else value
     try:
         return tuple(float(part) for part in parts)

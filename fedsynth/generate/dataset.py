@@ -10,7 +10,6 @@ import numpy as np
 
 from fedsynth.generate.parameters import Parameters
 from fedsynth.generate.streams import LeafStream
-from fedsynth.generate.tasks import MODEL_SCALE, NOISE_SCALE
 from fedsynth.generate.text import task_pieces
 from fedsynth.leaf.reader import LeafIndex, Progress
 from fedsynth.leaf.writer import FileStamp, LeafWriter
@@ -39,8 +38,6 @@ def write_dataset(
         "model_info": np.stack(model_infos),
         "Q": stream.population.basis,
         "centers": stream.population.centers,
-        "model_scale": MODEL_SCALE,
-        "noise_scale": NOISE_SCALE,
         **asdict(parameters),
     }
     return stamp, index, truth

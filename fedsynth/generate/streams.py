@@ -18,11 +18,11 @@ class LeafStream:
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
-        self.sizes: Ints = draw_sizes(RandomState(parameters.seed), parameters.num_tasks)
+        self.sizes: Ints = draw_sizes(RandomState(parameters.seed), parameters)
         self._rng = RandomState(parameters.seed)
         self.population: Population = draw_population(self._rng, parameters)
 
     def tasks(self) -> Iterator[Task]:
         """Draw the tasks one after another, once; holds one."""
         for size in self.sizes.tolist():
-            yield draw_task(self._rng, size, self.population, self._parameters.prob_clusters)
+            yield draw_task(self._rng, size, self.population, self._parameters)

@@ -21,12 +21,6 @@ from fedsynth.generate.parameters import Parameters
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SIZE_MEAN, SIZE_SIGMA, SIZE_MIN, SIZE_MAX = 3.0, 2.0, 5, 1000
-MODEL_SCALE = 0.1
-"""Standard deviation of the tasks' models around their cluster's centre."""
-NOISE_SCALE = 0.1
-"""Standard deviation of the noise on the logits."""
-
 
 @dataclass(frozen=True)
 class Population:
@@ -50,10 +44,11 @@ class Task:
     model_info: Floats
 
 
-def draw_sizes(rng: RandomState, num_tasks: int) -> Ints:
-    """Return the number of samples of each task: [num_tasks], a lognormal cut to 5..1000."""
-    sizes = rng.lognormal(SIZE_MEAN, SIZE_SIGMA, num_tasks).astype(np.int64) + SIZE_MIN
-    return np.minimum(sizes, SIZE_MAX)
+def draw_sizes(rng: RandomState, parameters: Parameters) -> Ints:
+    """Return the number of samples of each task: [num_tasks], a lognormal raised by the least and cut to the most."""
+    sizes = rng.lognormal(parameters.mean_samples, parameters.sigma_samples, parameters.num_tasks)
+    whole = np.minimum(sizes, parameters.max_samples).astype(np.int64)  # infinity is no integer
+    return np.minimum(whole + parameters.min_samples, parameters.max_samples)
 
 
 def draw_population(rng: RandomState, parameters: Parameters) -> Population:
@@ -61,22 +56,23 @@ def draw_population(rng: RandomState, parameters: Parameters) -> Population:
     num_clusters = len(parameters.prob_clusters)
     shape = (parameters.num_dim + 1, parameters.num_classes, num_clusters)
     basis = rng.normal(0.0, 1.0, shape)
-    centers = np.stack([rng.normal(rng.normal(0.0, 1.0), 1.0, num_clusters) for _ in range(num_clusters)])
+    spread = parameters.cluster_spread
+    centers = np.stack([rng.normal(rng.normal(0.0, 1.0), spread, num_clusters) for _ in range(num_clusters)])
     return Population(basis, centers, _scales(parameters.num_dim))
 
 
-def draw_task(rng: RandomState, size: int, population: Population, prob_clusters: tuple[float, ...]) -> Task:
+def draw_task(rng: RandomState, size: int, population: Population, parameters: Parameters) -> Task:
     """Draw one task of `size` samples."""
     num_dim, num_classes = len(population.scales), population.basis.shape[1]
-    cluster = int(rng.choice(len(prob_clusters), p=prob_clusters))
+    cluster = int(rng.choice(len(parameters.prob_clusters), p=parameters.prob_clusters))
     place = rng.normal(rng.normal(0.0, 1.0), 1.0, num_dim)
     x = rng.standard_normal((size, num_dim))
     x *= population.scales
     x += place
-    model_info = rng.normal(population.centers[cluster], MODEL_SCALE)
+    model_info = rng.normal(population.centers[cluster], parameters.model_spread)
     model = population.basis @ model_info
     logits = rng.standard_normal((size, num_classes))
-    logits *= NOISE_SCALE
+    logits *= parameters.noise
     logits += x @ model[1:] + model[0]
     return Task(x, np.argmax(logits, axis=1), cluster, model_info)
 

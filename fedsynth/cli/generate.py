@@ -1,0 +1,49 @@
+"""`generate`: LEAF's `main.py`, with the knobs of its generative process as options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fedsynth.cli.console import progress_bar, show_result
+from fedsynth.cli.parsing import LeafCommand, data_dir, option, overwrite, parse_probabilities
+
+
+def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
+    """An option with LEAF's single dash, or two; without it the parameter keeps its default."""
+    return option(f"-{name}", f"--{name}", type=kind, help=meaning)
+
+
+@click.command(cls=LeafCommand)
+@option("-num-tasks", "--num-tasks", type=int, required=True, help="Number of tasks; each becomes a user.")
+@_knob("num-classes", int, "Number of classes (5).")
+@_knob("num-dim", int, "Dimensions of x (60).")
+@_knob("seed", int, "0 to 2**32 - 1 (931231).")
+@option(
+    "-prob-clusters",
+    "--prob-clusters",
+    type=click.UNPROCESSED,
+    callback=parse_probabilities,
+    metavar="P,P,...",
+    help="Probability of each cluster of models, such as 0.5,0.5 (1.0).",
+)
+@_knob("cluster-spread", float, "Standard deviation of the clusters' centres around their location (1.0).")
+@_knob("model-spread", float, "Standard deviation of the users' models around their cluster's centre (0.1).")
+@_knob("noise", float, "Standard deviation of the noise on the logits (0.1).")
+@_knob("mean-samples", float, "Mean of the logarithm of the number of samples (3).")
+@_knob("sigma-samples", float, "Standard deviation of that logarithm (2).")
+@_knob("min-samples", int, "Added to every user's number of samples (5).")
+@_knob("max-samples", int, "The most samples a user gets (1000).")
+@overwrite
+@data_dir
+def generate(data_dir: Path, overwrite: bool, **options: Any) -> None:
+    """Generate all_data/all_data.json and the ground truth."""
+    from fedsynth.generate.parameters import Parameters  # NumPy: 100 ms that only this command pays
+    from fedsynth.pipeline.generate import generate as run_generator
+
+    given = {name: value for name, value in options.items() if value is not None}
+    result = run_generator(data_dir, Parameters(**given), overwrite=overwrite, bar=progress_bar)
+    show_result(result)

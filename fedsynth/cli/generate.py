@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from fedsynth.cli.console import progress_bar, show_result
 from fedsynth.cli.parsing import LeafCommand, data_dir, option, overwrite, parse_probabilities
+from fedsynth.errors import UsageError
 
 
 def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
@@ -18,8 +20,9 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 
 
 @click.command(cls=LeafCommand)
+@option("-model", "--model", default="leaf", metavar="[leaf|fedprox]", help="The generative process (leaf).")
 @option("-num-tasks", "--num-tasks", type=int, required=True, help="Number of tasks; each becomes a user.")
-@_knob("num-classes", int, "Number of classes (5).")
+@_knob("num-classes", int, "Number of classes (5; fedprox 10).")
 @_knob("num-dim", int, "Dimensions of x (60).")
 @_knob("seed", int, "0 to 2**32 - 1 (931231).")
 @option(
@@ -37,13 +40,31 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 @_knob("sigma-samples", float, "Standard deviation of that logarithm (2).")
 @_knob("min-samples", int, "Added to every user's number of samples (5).")
 @_knob("max-samples", int, "The most samples a user gets (1000).")
+@_knob("alpha", float, "With fedprox: standard deviation of the users' models around a common one (1.0).")
+@_knob("beta", float, "With fedprox: standard deviation of the users' samples around a common place (1.0).")
+@option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one place for all users.")
 @overwrite
 @data_dir
-def generate(data_dir: Path, overwrite: bool, **options: Any) -> None:
+@click.pass_context
+def generate(context: click.Context, /, data_dir: Path, overwrite: bool, model: str, **options: Any) -> None:
     """Generate all_data/all_data.json and the ground truth."""
-    from fedsynth.generate.parameters import Parameters  # NumPy: 100 ms that only this command pays
+    from fedsynth.generate.models import choose_model  # NumPy: 100 ms that only this command pays
     from fedsynth.pipeline.generate import generate as run_generator
 
-    given = {name: value for name, value in options.items() if value is not None}
-    result = run_generator(data_dir, Parameters(**given), overwrite=overwrite, bar=progress_bar)
-    show_result(result)
+    chosen = choose_model(model)
+    given = _given(context, options)
+    for name in given:
+        if name not in chosen.options:
+            allowed = ", ".join(_dashed(option) for option in chosen.options)
+            raise UsageError(f"{_dashed(name)} makes no sense with -model {model}, which takes {allowed}; leave it out")
+    parameters = chosen.parameters(**{name: options[name] for name in chosen.options if options[name] is not None})
+    show_result(run_generator(data_dir, parameters, overwrite=overwrite, bar=progress_bar))
+
+
+def _given(context: click.Context, options: dict[str, Any]) -> list[str]:
+    """Return the options on the command line; what main.py says of clusters is for the process that has any."""
+    return [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+
+
+def _dashed(name: str) -> str:
+    return f"-{name.replace('_', '-')}"

@@ -49,6 +49,31 @@ class Parameters:
             raise UsageError(f"max_samples is {self.max_samples}, expected {expected}")
 
 
+@dataclass(frozen=True)
+class FedproxParameters:
+    """The parameters of Synthetic(alpha, beta), Li et al., "Federated Optimization in Heterogeneous Networks".
+
+    num_tasks, num_classes, num_dim: at least 1; seed: in [0, 2**32). alpha, beta: standard deviations, at least 0, of
+    the users' models and of the places of their samples around a common one; iid: all users share one model and one
+    place instead, alpha and beta have no effect. Raises UsageError for anything else.
+    """
+
+    model: ClassVar[str] = "fedprox"
+
+    num_tasks: int
+    num_classes: int = 10
+    num_dim: int = 60
+    seed: int = 931231
+    alpha: float = 1.0
+    beta: float = 1.0
+    iid: bool = False
+
+    def __post_init__(self) -> None:
+        _check_common(self)
+        _check_spread("alpha", self.alpha)
+        _check_spread("beta", self.beta)
+
+
 def _check_common(parameters: Any) -> None:
     for name in ("num_tasks", "num_classes", "num_dim"):
         if getattr(parameters, name) < 1:

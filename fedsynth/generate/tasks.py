@@ -1,4 +1,4 @@
-"""The generative process of the LEAF paper (Caldas et al., 2018), section "Synthetic", one task at a time.
+"""LEAF's process: that of the LEAF paper (Caldas et al., 2018), section "Synthetic", one task at a time.
 
 A population of models is spanned by Q; each cluster of tasks has a centre in the space of K numbers that Q maps to a
 model. A task draws its cluster, the place of its samples, and a model near its cluster's centre; its labels are what
@@ -10,7 +10,9 @@ legacy generator, whose stream never changes, the same seed gives the same data 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
@@ -36,12 +38,14 @@ class Population:
 
 @dataclass(frozen=True)
 class Task:
-    """One task. x: [n, D] float64; y: [n] int64 in [0, C); cluster: its number; model_info: [K], see Population."""
+    """One task of any process. x: [n, D] float64; y: [n] int64 in [0, C).
+
+    truth: what `TruthWriter.add` takes; LEAF's has cluster, its number, and model_info [K], see Population.
+    """
 
     x: Floats
     y: Ints
-    cluster: int
-    model_info: Floats
+    truth: Mapping[str, Any]
 
 
 def draw_sizes(rng: RandomState, parameters: Parameters) -> Ints:
@@ -74,7 +78,7 @@ def draw_task(rng: RandomState, size: int, population: Population, parameters: P
     logits = rng.standard_normal((size, num_classes))
     logits *= parameters.noise
     logits += x @ model[1:] + model[0]
-    return Task(x, np.argmax(logits, axis=1), cluster, model_info)
+    return Task(x, np.argmax(logits, axis=1), {"cluster": cluster, "model_info": model_info})
 
 
 def _scales(num_dim: int) -> Floats:

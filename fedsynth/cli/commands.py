@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ import click
 from fedsynth import __version__
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
 from fedsynth.cli.generate import generate
-from fedsynth.cli.parsing import LeafCommand, bare, option
+from fedsynth.cli.parsing import LeafCommand, bare, dataset_name, option
 from fedsynth.cli.parsing import data_dir as data_dir_option
 from fedsynth.cli.parsing import overwrite as overwrite_option
+from fedsynth.cli.stats import stats
 from fedsynth.errors import UsageError
 from fedsynth.leaf.layout import STAGE_FOLDERS
 from fedsynth.pipeline.checksums import verify as verify_folder
@@ -26,9 +26,6 @@ FRACTION, USER_FRACTION, MIN_SAMPLES, TRAIN_FRACTION = 0.1, 0.01, 10, 0.9
 """LEAF's defaults."""
 
 
-_name = option(
-    "--name", default="synthetic", help="The dataset's name (default: synthetic); shakespeare splits in order."
-)
 _method = bare(
     "-s", "method", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and deal them."
 )
@@ -57,6 +54,7 @@ def fedsynth() -> None:
 
 
 fedsynth.add_command(generate)
+fedsynth.add_command(stats)
 
 
 @fedsynth.command(cls=LeafCommand)
@@ -71,7 +69,7 @@ fedsynth.add_command(generate)
 @_no_checksum
 @option("--verify", "checksums", type=click.Path(path_type=Path), help="Run nothing, compare the data with this file.")
 @overwrite_option
-@_name
+@dataset_name
 @data_dir_option
 def preprocess(data_dir: Path, checksums: Path | None, overwrite: bool, nochecksum: bool, **options: Any) -> int:
     """Sample, remove users, split: the stages whose options are given."""
@@ -108,28 +106,11 @@ def remove_users(data_dir: Path, overwrite: bool, min_samples: int | None) -> No
 @_train_fraction
 @_split_seed
 @overwrite_option
-@_name
+@dataset_name
 @data_dir_option
 def split(data_dir: Path, overwrite: bool, split: str | None, **options: Any) -> None:
     """Split the latest data into train and test."""
     _run_one(data_dir, _split_stage(split or "sample", **options), overwrite)
-
-
-@fedsynth.command(cls=LeafCommand)
-@click.argument("folder", default="all_data")
-@option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@_name
-@data_dir_option
-def stats(data_dir: Path, folder: str, name: str, as_json: bool) -> None:
-    """Print LEAF's statistics of a folder (all_data) and draw its histogram."""
-    from fedsynth.pipeline.stats import describe, draw  # Pillow
-
-    summary = describe(data_dir, folder)
-    if as_json:
-        click.echo(json.dumps(summary.as_json(), indent=1))
-    else:
-        click.echo("\n".join(summary.lines(name)))
-    draw(data_dir, folder, name, summary)
 
 
 @fedsynth.command(cls=LeafCommand)

@@ -35,6 +35,9 @@ data_dir = option(
     default=Path("data"),
     help="The folder of the stages' folders (default: data); meta/ lies beside it.",
 )
+dataset_name = option(
+    "--name", default="synthetic", help="The dataset's name (default: synthetic); shakespeare splits in order."
+)
 overwrite = option("--overwrite", is_flag=True, help="Replace what is there.")
 
 

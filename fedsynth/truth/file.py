@@ -6,7 +6,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ class Truth:
         return 0 if self.cluster is None else len(self.parameters["prob_clusters"])
 
     def of_users(self, users: Sequence[str], num_samples: Sequence[int]) -> Truth:
-        """Return the truth about these users, in their order.
+        """Return the truth about these users, in their order, with the numbers of samples that they have now.
 
         Raises DataError if one is not among them, or has more samples than he was made with: the truth is other data's.
         """
@@ -64,10 +64,8 @@ class Truth:
                 made = self.num_samples[position[user]]
                 raise self._foreign(f'user "{user}" has {size} samples, but {made} in it')
         chosen = [position[user] for user in users]
-        return Truth(
-            self.path, users, [self.num_samples[user] for user in chosen], self.parameters, _take(self.cluster, chosen),
-            self.basis, _take(self.model_info, chosen), _take(self.models, chosen),
-        )  # fmt: skip
+        own = {name: _take(getattr(self, name), chosen) for name in ("cluster", "model_info", "models")}
+        return replace(self, user_ids=users, num_samples=num_samples, **own)
 
     def _foreign(self, found: str) -> DataError:
         return DataError(f"{self.path}: belongs to another dataset, {found}; {WAY_OUT}")

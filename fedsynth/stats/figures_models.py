@@ -69,7 +69,7 @@ def draw_models(truth: Truth, name: str) -> Image.Image:
 
 def mark_radius(size: int, largest: int, users: int) -> int:
     """Return a mark's radius in pixels: its area goes with the number of samples; smaller where there are many."""
-    most = min(28.0, max(9.0, 60 / float(users) ** 0.2))
+    most = min(28.0, max(9.0, 60 / math.pow(users, 0.2)))
     return max(3, round(most * math.sqrt(size / max(largest, 1))))
 
 

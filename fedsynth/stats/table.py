@@ -48,5 +48,5 @@ def _number(value: object) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value[:10])) + (" ..." if len(value) > 10 else "")
     if isinstance(value, float):
-        return f"{value:,.1f}" if value >= 100 else f"{value:.3f}"
+        return f"{value:,.1f}" if value >= 100 or (value >= 1 and value % 0.5 == 0) else f"{value:.3f}"
     return f"{value:,}" if isinstance(value, int) else str(value)

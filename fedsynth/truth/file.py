@@ -149,15 +149,15 @@ def load_truth(path: Path) -> Truth:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            arrays = dict(content)
         parameters = {name: values.tolist() for name, values in arrays.items() if name not in _ARRAYS}
         users, sizes = arrays["user_ids"].tolist(), arrays["num_samples"].tolist()
         fits = str(arrays["checksum"]) == checksum(users, sizes, parameters)
         own = [arrays.get(name) for name in ("cluster", "Q", "model_info", "models")]
     except (ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(
-            f"{path}: can't be read as the ground truth that fedsynth writes ({error}); {WAY_OUT}"
+            f"{path}: damaged, expected the ground truth that fedsynth writes ({error}); {WAY_OUT}"
         ) from error
     if not fits:
         raise DataError(f"{path}: its checksum does not fit its users, seed and parameters; {WAY_OUT}")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from fedsynth import __version__
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
-from fedsynth.cli.parsing import LeafCommand, parse_probabilities
+from fedsynth.cli.generate import generate
+from fedsynth.cli.parsing import LeafCommand, bare, dataset_name, option
+from fedsynth.cli.parsing import data_dir as data_dir_option
+from fedsynth.cli.parsing import overwrite as overwrite_option
+from fedsynth.cli.parsing import scheduler as scheduler_option
+from fedsynth.cli.parsing import workers as workers_option
+from fedsynth.cli.stats import stats
 from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
 from fedsynth.leaf.layout import STAGE_FOLDERS
@@ -20,56 +25,29 @@ from fedsynth.pipeline.options import Stage, remove_stage, sample_stage, split_s
 from fedsynth.pipeline.preprocess import clean as clean_folder
 from fedsynth.pipeline.preprocess import preprocess as run_stages
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-Decorator = Callable[[Decorated], Decorated]
-
 FRACTION, USER_FRACTION, MIN_SAMPLES, TRAIN_FRACTION = 0.1, 0.01, 10, 0.9
 """LEAF's defaults."""
 
 
-def _option(*names: str, **attributes: Any) -> Decorator[Any]:
-    return click.option(*names, **attributes)
-
-
-def _bare(*names: str, value: str, **attributes: Any) -> Decorator[Any]:
-    """An option that may be given without a value."""
-    return click.option(*names, is_flag=False, flag_value=value, default=None, **attributes)
-
-
-_data_dir = _option(
-    "-data-dir",
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("data"),
-    help="The folder of the stages' folders (default: data); meta/ lies beside it.",
-)
-_name = _option(
-    "--name", default="synthetic", help="The dataset's name (default: synthetic); shakespeare splits in order."
-)
-_overwrite = _option("--overwrite", is_flag=True, help="Replace what is there.")
-_method = _bare(
+_method = bare(
     "-s", "method", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and deal them."
 )
-_fraction = _bare("--sf", "fraction", value=str(FRACTION), type=float, help="Fraction of all samples to take (0.1).")
-_user_fraction = _bare(
+_fraction = bare("--sf", "fraction", value=str(FRACTION), type=float, help="Fraction of all samples to take (0.1).")
+_user_fraction = bare(
     "--iu", "user_fraction", value=str(USER_FRACTION), type=float, help="With -s iid: new users per old user (0.01)."
 )
-_min_samples = _bare(
+_min_samples = bare(
     "-k", "min_samples", value=str(MIN_SAMPLES), type=int, help="Keep users with at least so many samples (10)."
 )
-_split = _bare("-t", "split", value="sample", metavar="[user|sample]", help="Split the users, or each user's samples.")
-_train_fraction = _bare(
+_split = bare("-t", "split", value="sample", metavar="[user|sample]", help="Split the users, or each user's samples.")
+_train_fraction = bare(
     "--tf", "train_fraction", value=str(TRAIN_FRACTION), type=float, help="Fraction for training (0.9)."
 )
-_sample_seed = _option(
+_sample_seed = option(
     "--smplseed", "sample_seed", type=int, help="Seed of sampling; absent or negative: one is chosen."
 )
-_split_seed = _option(
-    "--spltseed", "split_seed", type=int, help="Seed of the split; absent or negative: one is chosen."
-)
-_workers = _option("-workers", "--workers", type=int, default=1, help="Processes on this machine (1: this one alone).")
-_scheduler = _option("-scheduler", "--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
-_no_checksum = _option("--nochecksum", is_flag=True, help="Don't write meta/dir-checksum.md5.")
+_split_seed = option("--spltseed", "split_seed", type=int, help="Seed of the split; absent or negative: one is chosen.")
+_no_checksum = option("--nochecksum", is_flag=True, help="Don't write meta/dir-checksum.md5.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,29 +56,8 @@ def fedsynth() -> None:
     """Synthetic federated datasets: LEAF's generator, preprocessing and statistics."""
 
 
-@fedsynth.command(cls=LeafCommand)
-@_option("-num-tasks", "--num-tasks", type=int, required=True, help="Number of tasks; each becomes a user.")
-@_option("-num-classes", "--num-classes", type=int, default=5, help="Number of classes (5).")
-@_option("-num-dim", "--num-dim", type=int, default=60, help="Dimensions of x (60).")
-@_option("-seed", "--seed", type=int, default=931231, help="0 to 2**32 - 1 (931231).")
-@_option(
-    "-prob-clusters",
-    "--prob-clusters",
-    type=click.UNPROCESSED,
-    callback=parse_probabilities,
-    metavar="P,P,...",
-    default=(1.0,),
-    help="Probability of each cluster of models, such as 0.5,0.5 (1.0).",
-)
-@_overwrite
-@_data_dir
-def generate(data_dir: Path, overwrite: bool, **parameters: Any) -> None:
-    """Generate all_data/all_data.json and the ground truth."""
-    from fedsynth.generate.parameters import Parameters  # NumPy: 100 ms that only this command pays
-    from fedsynth.pipeline.generate import generate as run_generator
-
-    result = run_generator(data_dir, Parameters(**parameters), overwrite=overwrite, bar=progress_bar)
-    show_result(result)
+fedsynth.add_command(generate)
+fedsynth.add_command(stats)
 
 
 @fedsynth.command(cls=LeafCommand)
@@ -113,12 +70,12 @@ def generate(data_dir: Path, overwrite: bool, **parameters: Any) -> None:
 @_sample_seed
 @_split_seed
 @_no_checksum
-@_option("--verify", "checksums", type=click.Path(path_type=Path), help="Run nothing, compare the data with this file.")
-@_overwrite
-@_name
-@_workers
-@_scheduler
-@_data_dir
+@option("--verify", "checksums", type=click.Path(path_type=Path), help="Run nothing, compare the data with this file.")
+@overwrite_option
+@dataset_name
+@workers_option
+@scheduler_option
+@data_dir_option
 def preprocess(
     data_dir: Path,
     checksums: Path | None,
@@ -142,10 +99,10 @@ def preprocess(
 @_user_fraction
 @_fraction
 @_sample_seed
-@_overwrite
-@_workers
-@_scheduler
-@_data_dir
+@overwrite_option
+@workers_option
+@scheduler_option
+@data_dir_option
 def sample(method: str | None, user_fraction: float | None, fraction: float | None, **options: Any) -> None:
     """Sample all_data into sampled_data."""
     seed = options.pop("sample_seed")
@@ -154,10 +111,10 @@ def sample(method: str | None, user_fraction: float | None, fraction: float | No
 
 @fedsynth.command(cls=LeafCommand, name="remove-users")
 @_min_samples
-@_overwrite
-@_workers
-@_scheduler
-@_data_dir
+@overwrite_option
+@workers_option
+@scheduler_option
+@data_dir_option
 def remove_users(min_samples: int | None, **options: Any) -> None:
     """Remove users with few samples into rem_user_data."""
     _run_one(remove_stage(MIN_SAMPLES if min_samples is None else min_samples), **options)
@@ -167,11 +124,11 @@ def remove_users(min_samples: int | None, **options: Any) -> None:
 @_split
 @_train_fraction
 @_split_seed
-@_overwrite
-@_name
-@_workers
-@_scheduler
-@_data_dir
+@overwrite_option
+@dataset_name
+@workers_option
+@scheduler_option
+@data_dir_option
 def split(split: str | None, train_fraction: float | None, name: str, **options: Any) -> None:
     """Split the latest data into train and test."""
     seed = options.pop("split_seed")
@@ -179,32 +136,15 @@ def split(split: str | None, train_fraction: float | None, name: str, **options:
 
 
 @fedsynth.command(cls=LeafCommand)
-@click.argument("folder", default="all_data")
-@_option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@_name
-@_data_dir
-def stats(data_dir: Path, folder: str, name: str, as_json: bool) -> None:
-    """Print LEAF's statistics of a folder (all_data) and draw its histogram."""
-    from fedsynth.pipeline.stats import describe, draw  # Pillow
-
-    summary = describe(data_dir, folder)
-    if as_json:
-        click.echo(json.dumps(summary.as_json(), indent=1))
-    else:
-        click.echo("\n".join(summary.lines(name)))
-    draw(data_dir, folder, name, summary)
-
-
-@fedsynth.command(cls=LeafCommand)
 @click.argument("checksums", type=click.Path(path_type=Path))
-@_data_dir
+@data_dir_option
 def verify(data_dir: Path, checksums: Path) -> int:
     """Compare all data files with a checksum file."""
     return _verify(data_dir, checksums)
 
 
 @fedsynth.command(cls=LeafCommand)
-@_data_dir
+@data_dir_option
 def clean(data_dir: Path) -> None:
     """Remove the four stage folders; all_data stays."""
     removed = clean_folder(data_dir)
@@ -233,9 +173,9 @@ def _stages(
         stages.append(_split_stage(split, train_fraction, split_seed, name))
     if user_fraction is not None and method is None:
         raise UsageError(f"--iu is {user_fraction:g}, which needs sampling by -s iid; add that, or leave --iu out")
-    for option, value, needed in (("--sf", fraction, ("-s", method)), ("--tf", train_fraction, ("-t", split))):
+    for flag, value, needed in (("--sf", fraction, ("-s", method)), ("--tf", train_fraction, ("-t", split))):
         if value is not None and needed[1] is None:
-            warn(f"{option} {value:g} has no effect without {needed[0]}")
+            warn(f"{flag} {value:g} has no effect without {needed[0]}")
     return stages
 
 

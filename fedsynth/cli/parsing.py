@@ -4,14 +4,44 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 from itertools import zip_longest
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from fedsynth.errors import UsageError
 
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Decorator = Callable[[Decorated], Decorated]
+
 _NUMBER = re.compile(r"-[0-9.]")
+
+
+def option(*names: str, **attributes: Any) -> Decorator[Any]:
+    """An option of a command."""
+    return click.option(*names, **attributes)
+
+
+def bare(*names: str, value: str, **attributes: Any) -> Decorator[Any]:
+    """An option that may be given without a value."""
+    return click.option(*names, is_flag=False, flag_value=value, default=None, **attributes)
+
+
+data_dir = option(
+    "-data-dir",
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data"),
+    help="The folder of the stages' folders (default: data); meta/ lies beside it.",
+)
+dataset_name = option(
+    "--name", default="synthetic", help="The dataset's name (default: synthetic); shakespeare splits in order."
+)
+workers = option("-workers", "--workers", type=int, default=1, help="Processes on this machine (1: this one alone).")
+scheduler = option("-scheduler", "--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
+overwrite = option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
 class LeafCommand(click.Command):
@@ -41,8 +71,10 @@ def _may_stand_alone(param: click.Parameter) -> bool:
     return isinstance(param, click.Option) and not param.is_flag and isinstance(param.flag_value, str)
 
 
-def parse_probabilities(ctx: click.Context, param: click.Parameter, value: Any) -> tuple[float, ...]:
+def parse_probabilities(ctx: click.Context, param: click.Parameter, value: Any) -> tuple[float, ...] | None:
     """Return the numbers of "0.5,0.25,0.25"; a sequence of numbers (main.py's constant) is taken as it is."""
+    if value is None:
+        return None
     parts = value.split(",") if isinstance(value, str) else value
     try:
         return tuple(float(part) for part in parts)

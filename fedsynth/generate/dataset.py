@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from fedsynth.generate.parameters import Parameters
-from fedsynth.generate.streams import LeafStream
-from fedsynth.generate.tasks import MODEL_SCALE, NOISE_SCALE
+from fedsynth.generate.models import MODELS, AnyParameters, recorded
 from fedsynth.generate.text import task_pieces
 from fedsynth.leaf.reader import LeafIndex, Progress
 from fedsynth.leaf.stamp import FileStamp
 from fedsynth.leaf.writer import LeafWriter
+from fedsynth.truth import TruthWriter
 
 
 def write_dataset(
-    path: Path, parameters: Parameters, progress: Progress
-) -> tuple[FileStamp, LeafIndex, dict[str, Any]]:
-    """Draw all tasks and write them as users "0", "1", ...; return the file's stamp and index, and the ground truth.
+    path: Path, truth_path: Path, parameters: AnyParameters, progress: Progress
+) -> tuple[FileStamp, LeafIndex]:
+    """Draw all tasks, write them as users "0", "1", ... and the ground truth; return the file's stamp and index.
 
-    Holds one task's samples and their text, and for each user its size, cluster and K numbers.
+    Holds one task's samples and their text, and for each user his name, size and, for LEAF's process, cluster and K
+    numbers; for Synthetic(alpha, beta) D + 1.
     """
-    stream = LeafStream(parameters)
+    stream = MODELS[parameters.model].stream(parameters)
     users = [str(number) for number in range(parameters.num_tasks)]
-    clusters, model_infos = [], []
-    with LeafWriter(path, users, stream.sizes.tolist()) as writer:
+    sizes = stream.sizes.tolist()
+    with TruthWriter(truth_path, users, sizes, recorded(parameters)) as truth, LeafWriter(path, users, sizes) as writer:
         for task in stream.tasks():
             writer.write_user(*task_pieces(task))
-            clusters.append(task.cluster)
-            model_infos.append(task.model_info)
+            truth.add(task.truth)
             progress(1)
-        stamp, index = writer.finish()
-    truth = {
-        "user_ids": np.array(users),
-        "cluster": np.array(clusters, dtype=np.int64),
-        "model_info": np.stack(model_infos),
-        "Q": stream.population.basis,
-        "centers": stream.population.centers,
-        "model_scale": MODEL_SCALE,
-        "noise_scale": NOISE_SCALE,
-        **asdict(parameters),
-    }
-    return stamp, index, truth
+        truth.finish(stream.shared_truth)
+        return writer.finish()

@@ -1,8 +1,9 @@
-"""Where the draws come from: `leaf`, the one sequence of LEAF's program."""
+"""Where the draws of LEAF's process come from: `leaf`, the one sequence of LEAF's program."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from numpy.random import RandomState
 
@@ -18,11 +19,16 @@ class LeafStream:
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
-        self.sizes: Ints = draw_sizes(RandomState(parameters.seed), parameters.num_tasks)
+        self.sizes: Ints = draw_sizes(RandomState(parameters.seed), parameters)
         self._rng = RandomState(parameters.seed)
         self.population: Population = draw_population(self._rng, parameters)
+
+    @property
+    def shared_truth(self) -> dict[str, Any]:
+        """What the truth says of all users together."""
+        return {"Q": self.population.basis, "centers": self.population.centers}
 
     def tasks(self) -> Iterator[Task]:
         """Draw the tasks one after another, once; holds one."""
         for size in self.sizes.tolist():
-            yield draw_task(self._rng, size, self.population, self._parameters.prob_clusters)
+            yield draw_task(self._rng, size, self.population, self._parameters)

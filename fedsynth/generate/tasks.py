@@ -1,4 +1,4 @@
-"""The generative process of the LEAF paper (Caldas et al., 2018), section "Synthetic", one task at a time.
+"""LEAF's process: that of the LEAF paper (Caldas et al., 2018), section "Synthetic", one task at a time.
 
 A population of models is spanned by Q; each cluster of tasks has a centre in the space of K numbers that Q maps to a
 model. A task draws its cluster, the place of its samples, and a model near its cluster's centre; its labels are what
@@ -10,7 +10,9 @@ legacy generator, whose stream never changes, the same seed gives the same data 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
@@ -20,12 +22,6 @@ from fedsynth.generate.parameters import Parameters
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-SIZE_MEAN, SIZE_SIGMA, SIZE_MIN, SIZE_MAX = 3.0, 2.0, 5, 1000
-MODEL_SCALE = 0.1
-"""Standard deviation of the tasks' models around their cluster's centre."""
-NOISE_SCALE = 0.1
-"""Standard deviation of the noise on the logits."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +38,21 @@ class Population:
 
 @dataclass(frozen=True)
 class Task:
-    """One task. x: [n, D] float64; y: [n] int64 in [0, C); cluster: its number; model_info: [K], see Population."""
+    """One task of any process. x: [n, D] float64; y: [n] int64 in [0, C).
+
+    truth: what `TruthWriter.add` takes; LEAF's has cluster, its number, and model_info [K], see Population.
+    """
 
     x: Floats
     y: Ints
-    cluster: int
-    model_info: Floats
+    truth: Mapping[str, Any]
 
 
-def draw_sizes(rng: RandomState, num_tasks: int) -> Ints:
-    """Return the number of samples of each task: [num_tasks], a lognormal cut to 5..1000."""
-    sizes = rng.lognormal(SIZE_MEAN, SIZE_SIGMA, num_tasks).astype(np.int64) + SIZE_MIN
-    return np.minimum(sizes, SIZE_MAX)
+def draw_sizes(rng: RandomState, parameters: Parameters) -> Ints:
+    """Return the number of samples of each task: [num_tasks], a lognormal raised by the least and cut to the most."""
+    sizes = rng.lognormal(parameters.mean_samples, parameters.sigma_samples, parameters.num_tasks)
+    whole = np.minimum(sizes, parameters.max_samples).astype(np.int64)  # infinity is no integer
+    return np.minimum(whole + parameters.min_samples, parameters.max_samples)
 
 
 def draw_population(rng: RandomState, parameters: Parameters) -> Population:
@@ -61,24 +60,25 @@ def draw_population(rng: RandomState, parameters: Parameters) -> Population:
     num_clusters = len(parameters.prob_clusters)
     shape = (parameters.num_dim + 1, parameters.num_classes, num_clusters)
     basis = rng.normal(0.0, 1.0, shape)
-    centers = np.stack([rng.normal(rng.normal(0.0, 1.0), 1.0, num_clusters) for _ in range(num_clusters)])
+    spread = parameters.cluster_spread
+    centers = np.stack([rng.normal(rng.normal(0.0, 1.0), spread, num_clusters) for _ in range(num_clusters)])
     return Population(basis, centers, _scales(parameters.num_dim))
 
 
-def draw_task(rng: RandomState, size: int, population: Population, prob_clusters: tuple[float, ...]) -> Task:
+def draw_task(rng: RandomState, size: int, population: Population, parameters: Parameters) -> Task:
     """Draw one task of `size` samples."""
     num_dim, num_classes = len(population.scales), population.basis.shape[1]
-    cluster = int(rng.choice(len(prob_clusters), p=prob_clusters))
+    cluster = int(rng.choice(len(parameters.prob_clusters), p=parameters.prob_clusters))
     place = rng.normal(rng.normal(0.0, 1.0), 1.0, num_dim)
     x = rng.standard_normal((size, num_dim))
     x *= population.scales
     x += place
-    model_info = rng.normal(population.centers[cluster], MODEL_SCALE)
+    model_info = rng.normal(population.centers[cluster], parameters.model_spread)
     model = population.basis @ model_info
     logits = rng.standard_normal((size, num_classes))
-    logits *= NOISE_SCALE
+    logits *= parameters.noise
     logits += x @ model[1:] + model[0]
-    return Task(x, np.argmax(logits, axis=1), cluster, model_info)
+    return Task(x, np.argmax(logits, axis=1), {"cluster": cluster, "model_info": model_info})
 
 
 def _scales(num_dim: int) -> Floats:

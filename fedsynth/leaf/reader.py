@@ -101,13 +101,14 @@ def _read_places(scanner: Scanner, progress: Progress) -> Iterator[tuple[str, _P
             raise DataError(f'{scanner.path}: user "{name}" appears twice in user_data; merge or rename the two')
         seen.add(name)
         offset, text = scanner.value()
-        user = _read_user(scanner.path, name, offset, text)
+        user = check_user(scanner.path, name, offset, text)
         standard = user.text is text or join_samples(user.x, user.y) == text
         yield name, _Place(offset, len(text), len(user.x), standard)
         progress(1)
 
 
-def _read_user(path: Path, name: str, offset: int, text: bytes) -> UserSamples:
+def check_user(path: Path, name: str, offset: int, text: bytes) -> UserSamples:
+    """Return a user's raw samples. Raises DataError that names file, user and, where it can, the byte."""
     try:
         return read_user(text)
     except MalformedError as error:
@@ -121,11 +122,7 @@ def _build_index(path: Path, head: dict[str, Any], places: dict[str, _Place]) ->
     users = check_head(path, head)
     _check_same_users(path, users, places)
     for user, stated in zip(users, head["num_samples"], strict=True):
-        if places[user].num_samples != stated:
-            raise DataError(
-                f'{path}: user "{user}" has {stated} in num_samples but {places[user].num_samples} samples; '
-                "generate or fetch the file again"
-            )
+        check_size(path, user, stated=stated, found=places[user].num_samples)
     position = {user: number for number, user in enumerate(users)}
     counts = Counts(users, head["num_samples"], head.get("hierarchies"), [position[name] for name in places])
     return LeafIndex(
@@ -135,6 +132,14 @@ def _build_index(path: Path, head: dict[str, Any], places: dict[str, _Place]) ->
         sizes=array("q", (places[user].size for user in users)),
         standard=bytes(places[user].standard for user in users),
     )
+
+
+def check_size(path: Path, user: str, *, stated: int, found: int) -> None:
+    """Raise DataError unless a user has as many samples as the head says."""
+    if found != stated:
+        raise DataError(
+            f'{path}: user "{user}" has {stated} in num_samples but {found} samples; generate or fetch the file again'
+        )
 
 
 def _check_same_users(path: Path, users: Sequence[str], places: dict[str, _Place]) -> None:
@@ -175,7 +180,7 @@ class SampleReader:
         if self._held is None or self._held[0] != user:
             name = self._index.counts.users[user]
             text = self._slice(user)
-            self._held = user, _read_user(self._index.path, name, self._index.offsets[user], text)
+            self._held = user, check_user(self._index.path, name, self._index.offsets[user], text)
         return self._held[1]
 
     def pooled(self, samples: Sequence[int]) -> tuple[list[bytes], list[bytes]]:

@@ -1,45 +1,125 @@
-"""Statistics and pictures of any stage's folder."""
+"""Statistics, measures and pictures of any stage's folder."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from fedsynth.errors import StageError
+from fedsynth.errors import DataError, StageError
 from fedsynth.leaf.head import read_head
 from fedsynth.leaf.layout import ALL_DATA, in_use, json_files, meta_dir
 from fedsynth.leaf.reader import read_index
+from fedsynth.leaf.values import read_values
 from fedsynth.pipeline.manifest import Manifest
-from fedsynth.stats.figures import save_histograms
+from fedsynth.pipeline.run import Bar, no_bar
+from fedsynth.stats.figures import save_pictures
+from fedsynth.stats.heterogeneity import Measures, Meter
 from fedsynth.stats.summary import Summary, summarize
+from fedsynth.stats.table import table_lines
+from fedsynth.truth import find_truth
 
 
-def describe(data_dir: Path, folder: str) -> Summary:
-    """Return LEAF's statistics of `data/FOLDER`, holding one user's text at a time.
+@dataclass(frozen=True)
+class Description:
+    """LEAF's statistics of a folder, and the measures of its heterogeneity if they were asked for."""
+
+    summary: Summary
+    measures: Measures | None
+
+    def lines(self, name: str) -> list[str]:
+        """Return LEAF's lines, then a table of the measures."""
+        return [*self.summary.lines(name), *(["", *table_lines(self.measures)] if self.measures else [])]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all numbers, unrounded, as JSON values: LEAF's by their names, measures by their keys."""
+        return {**self.summary.as_json(), **(self.measures.as_json() if self.measures else {})}
+
+
+def find_folder(data_dir: Path, folder: str) -> Path:
+    """Return `data/FOLDER`, or FOLDER itself where only that is there. Raises StageError if neither is, or is empty."""
+    for path in (data_dir / folder, Path(folder)):
+        if in_use(path):
+            return path
+    raise StageError(
+        f"{data_dir / folder}: missing or empty, expected LEAF data; run `python main.py -num-tasks T` first"
+    )
+
+
+def summarize_folder(folder: Path) -> Description:
+    """Return LEAF's statistics alone.
 
     Of files that the manifest knows, and nobody changed, the heads are enough; others are read and checked to the end.
-    Raises StageError if the folder is missing or has no users, DataError if a file is damaged.
+    Raises StageError if the folder has no users, DataError if a file is damaged.
     """
-    path = data_dir / folder
+    manifest = Manifest(meta_dir(folder.parent))
+    counts = [count for file in json_files(folder) for count in _num_samples(file, manifest)]
+    _require_users(folder, counts)
+    return Description(summarize(counts), None)
+
+
+def describe(folder: Path, *, features: bool = True, bar: Bar = no_bar) -> Description:
+    """Return LEAF's statistics and all measures of a folder, in one pass that checks its files to the end.
+
+    Holds one user's values, and for each user his size and his numbers of labels. features: whether x is parsed.
+    Raises StageError if the folder has no users, DataError if a file is damaged, a user is in two files, or
+    `meta/truth.npz` belongs to another dataset.
+    """
+    files = json_files(folder)
+    users, counts = _users(folder, files)
+    truth, why_not = find_truth(files, meta_dir(folder.parent), users, counts)
+    meter = Meter(counts, truth, no_truth=why_not, features=features)
+    position = {user: number for number, user in enumerate(users)}
+    with bar(f"stats {folder.name}", len(users)) as progress:
+        for file in files:
+            for user, x, y in read_values(file, lambda: meter.wants_x, progress):
+                meter.add(position[user], x, y)
+    return Description(summarize(counts), meter.measures())
+
+
+def measure(folder: str | Path, *, features: bool = True) -> dict[str, Any]:
+    """Return what `stats --json` prints of a folder of LEAF files: LEAF's statistics and the measures by their keys.
+
+    `left_out` says why each other measure does not apply. For the rest see `describe`.
+    """
+    path = Path(folder)
     if not in_use(path):
-        raise StageError(f"{path}: missing or empty, expected LEAF data; run `python main.py -num-tasks T` first")
-    manifest = Manifest(meta_dir(data_dir))
-    counts = [count for file in json_files(path) for count in _num_samples(file, manifest)]
-    if not counts:
-        raise StageError(f"{path}: no users, expected at least one; generate the data again")
-    return summarize(counts)
+        raise StageError(f"{path}: missing or empty, expected LEAF data; name another folder")
+    return describe(path, features=features).as_json()
+
+
+def draw(folder: Path, name: str, description: Description) -> list[Path]:
+    """Write the pictures beside a folder and return their paths: `NAME_hist.png` for all_data, as in LEAF.
+
+    Other folders' names are part of the file's, so that no picture replaces another folder's.
+    """
+    label = name if folder.name == ALL_DATA else f"{name}_{folder.name}"
+    return save_pictures(folder.parent, label, description.summary, description.measures)
+
+
+def _users(folder: Path, files: Sequence[Path]) -> tuple[list[str], list[int]]:
+    """Return all users of all files and how many samples each has, as the heads say."""
+    users: list[str] = []
+    counts: list[int] = []
+    for file in files:
+        head = read_head(file)
+        users += head["users"]
+        counts += head["num_samples"]
+    _require_users(folder, users)
+    if len(set(users)) < len(users):
+        twice = Counter(users).most_common(1)[0][0]
+        raise DataError(f'{folder}: user "{twice}" is in two files, expected each in one; rename one of the two')
+    return users, counts
+
+
+def _require_users(folder: Path, users: Sequence[object]) -> None:
+    if not users:
+        raise StageError(f"{folder}: no users, expected at least one; generate the data again")
 
 
 def _num_samples(file: Path, manifest: Manifest) -> Sequence[int]:
     if manifest.find(file) is not None:
         return list(read_head(file)["num_samples"])
     return read_index(file).counts.num_samples
-
-
-def draw(data_dir: Path, folder: str, name: str, summary: Summary) -> list[Path]:
-    """Write the histograms into the data folder and return their paths: `NAME_hist.png` for all_data, as in LEAF.
-
-    Other folders' names are part of the file's, so that no picture replaces another folder's.
-    """
-    label = name if folder == ALL_DATA else f"{name}_{Path(folder).name}"
-    return save_histograms(data_dir, label, summary)

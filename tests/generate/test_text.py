@@ -35,5 +35,5 @@ def test_floats_near_the_changes_of_notation(value: float) -> None:
 @pytest.mark.parametrize("size", [1, 127, 128, 129, 300])
 def test_a_task_of_any_size_is_one_user(size: int) -> None:
     x = np.random.RandomState(0).normal(size=(size, 3))
-    task = Task(x, np.arange(size) % 5, 0, np.ones(1))
+    task = Task(x, np.arange(size) % 5, {})
     assert b"".join(task_pieces(task)).decode() == json.dumps({"x": x.tolist(), "y": task.y.tolist()})

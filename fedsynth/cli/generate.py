@@ -1,0 +1,70 @@
+"""`generate`: LEAF's `main.py`, with the knobs of its generative process as options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from fedsynth.cli.console import progress_bar, show_result
+from fedsynth.cli.parsing import LeafCommand, data_dir, option, overwrite, parse_probabilities
+from fedsynth.errors import UsageError
+
+
+def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
+    """An option with LEAF's single dash, or two; without it the parameter keeps its default."""
+    return option(f"-{name}", f"--{name}", type=kind, help=meaning)
+
+
+@click.command(cls=LeafCommand)
+@option("-model", "--model", default="leaf", metavar="[leaf|fedprox]", help="The generative process (leaf).")
+@option("-num-tasks", "--num-tasks", type=int, required=True, help="Number of tasks; each becomes a user.")
+@_knob("num-classes", int, "Number of classes (5; fedprox 10).")
+@_knob("num-dim", int, "Dimensions of x (60).")
+@_knob("seed", int, "0 to 2**32 - 1 (931231).")
+@option(
+    "-prob-clusters",
+    "--prob-clusters",
+    type=click.UNPROCESSED,
+    callback=parse_probabilities,
+    metavar="P,P,...",
+    help="Probability of each cluster of models, such as 0.5,0.5 (1.0).",
+)
+@_knob("cluster-spread", float, "Standard deviation of the clusters' centres around their location (1.0).")
+@_knob("model-spread", float, "Standard deviation of the users' models around their cluster's centre (0.1).")
+@_knob("noise", float, "Standard deviation of the noise on the logits (0.1).")
+@_knob("mean-samples", float, "Mean of the logarithm of the number of samples (3).")
+@_knob("sigma-samples", float, "Standard deviation of that logarithm (2).")
+@_knob("min-samples", int, "Added to every user's number of samples (5).")
+@_knob("max-samples", int, "The most samples a user gets (1000).")
+@_knob("alpha", float, "With fedprox: standard deviation of the users' models around a common one (1.0).")
+@_knob("beta", float, "With fedprox: standard deviation of the users' samples around a common place (1.0).")
+@option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one place for all users.")
+@overwrite
+@data_dir
+@click.pass_context
+def generate(context: click.Context, /, data_dir: Path, overwrite: bool, model: str, **options: Any) -> None:
+    """Generate all_data/all_data.json and the ground truth."""
+    from fedsynth.generate.models import choose_model  # NumPy: 100 ms that only this command pays
+    from fedsynth.pipeline.generate import generate as run_generator
+
+    chosen = choose_model(model)
+    given = _given(context, options)
+    for name in given:
+        if name not in chosen.options:
+            allowed = ", ".join(_dashed(option) for option in chosen.options)
+            raise UsageError(f"{_dashed(name)} makes no sense with -model {model}, which takes {allowed}; leave it out")
+    parameters = chosen.parameters(**{name: options[name] for name in chosen.options if options[name] is not None})
+    show_result(run_generator(data_dir, parameters, overwrite=overwrite, bar=progress_bar))
+
+
+def _given(context: click.Context, options: dict[str, Any]) -> list[str]:
+    """Return the options on the command line; what main.py says of clusters is for the process that has any."""
+    return [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+
+
+def _dashed(name: str) -> str:
+    return f"-{name.replace('_', '-')}"

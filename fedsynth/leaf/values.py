@@ -1,0 +1,82 @@
+"""Read a file's users as values, checking on the way all that `read_index` checks: one pass, one user in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from fedsynth.errors import DataError
+from fedsynth.leaf.head import read_head
+from fedsynth.leaf.reader import Progress, check_size, check_user, no_progress
+from fedsynth.leaf.scan import Scanner
+
+
+class _Labels(msgspec.Struct):
+    x: list[msgspec.Raw]
+    y: list[Any]
+
+
+_decode_labels = msgspec.json.Decoder(_Labels).decode
+
+Values = tuple[str, Sequence[Any], Sequence[Any]]
+"""A user's id, x and y; x is raw text where it is not wanted."""
+
+
+def read_values(path: Path, wants_x: Callable[[], bool], progress: Progress = no_progress) -> Iterator[Values]:
+    """Yield the users of a file in the order of its user_data. wants_x: asked before each, whether x is parsed.
+
+    Holds one user's text and values. Raises DataError, naming file and user or byte, as `read_index` does.
+    """
+    head = read_head(path)
+    sizes = dict(zip(head["users"], head["num_samples"], strict=True))
+    with path.open("rb") as file:
+        scanner = Scanner(file, path)
+        for key in scanner.members():
+            if key == "user_data":
+                yield from _read_users(scanner, sizes, wants_x, progress)
+            else:
+                scanner.value()
+        scanner.end()
+
+
+def _read_users(
+    scanner: Scanner, sizes: dict[str, int], wants_x: Callable[[], bool], progress: Progress
+) -> Iterator[Values]:
+    seen = set()
+    for name in scanner.members():
+        offset, text = scanner.value()
+        if name in seen:
+            raise DataError(f'{scanner.path}: user "{name}" appears twice in user_data; merge or rename the two')
+        if name not in sizes:
+            raise DataError(f'{scanner.path}: user "{name}" has data but is not listed in users; fix the file')
+        seen.add(name)
+        x, y = _decode(scanner.path, name, offset, text, wants_x())
+        check_size(scanner.path, name, stated=sizes[name], found=len(y))
+        yield name, x, y
+        progress(1)
+    missing = next((user for user in sizes if user not in seen), None)
+    if missing is not None:
+        raise DataError(f'{scanner.path}: user "{missing}" has no entry in user_data; generate or fetch the file again')
+
+
+def _decode(path: Path, name: str, offset: int, text: bytes, with_x: bool) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Parse a user; whatever the fast ways don't take is left to the way that explains what is wrong."""
+    try:
+        if with_x:
+            user = orjson.loads(text)
+            x, y = user["x"], user["y"]
+        else:
+            labels = _decode_labels(text if text.isascii() else text.decode())
+            x, y = labels.x, labels.y
+        if type(x) is list and type(y) is list and len(x) == len(y):
+            return x, y
+    except (ValueError, KeyError, TypeError, RecursionError):  # both decoders' errors are ValueErrors
+        pass
+    check_user(path, name, offset, text)
+    user = json.loads(text)
+    return user["x"], user["y"]

@@ -1,0 +1,88 @@
+"""How far apart users are in their features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def to_matrix(x: Sequence[Any]) -> Floats | None:
+    """Return samples as JSON has them as [n, features] float64, None unless all are numbers of one shape."""
+    if x and type(x[0]) is list and x[0] and type(x[0][0]) is float:
+        return _flat_matrix(x, len(x[0]))
+    try:
+        values = np.array(x)
+    except (ValueError, OverflowError):  # of different shapes; integers of any size
+        return None
+    if values.dtype.kind not in "biuf":
+        return None
+    return values.reshape(len(x), -1).astype(np.float64) if values.size else None
+
+
+def _flat_matrix(x: Sequence[list[Any]], width: int) -> Floats | None:
+    """Return rows of so many numbers as a matrix, in half of NumPy's time; None if they are not that."""
+    try:
+        if any(len(row) != width for row in x):
+            return None
+        return np.fromiter(chain.from_iterable(x), np.float64, len(x) * width).reshape(len(x), width)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+class FeatureMoments:
+    """Variances within and between users, in one pass. reason: why features can't be compared, "" while they can.
+
+    Holds five numbers for each feature. Means are merged as in Chan, Golub and LeVeque, "Updating formulae and a
+    pairwise algorithm for computing sample variances" (1979): nothing large is ever subtracted from something large.
+    """
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self._samples = 0
+        self._mean: Floats | None = None
+        self._within: Floats = np.zeros(0)
+        self._between: Floats = np.zeros(0)
+
+    def add(self, x: Floats | None) -> None:
+        """Take the next user's samples, [n, features], at least one; None: they are not numbers of one shape."""
+        if self.reason:
+            return
+        if x is None:
+            self.reason = "features are not numbers of one shape"
+        elif self._mean is not None and len(self._mean) != x.shape[1]:
+            self.reason = f"samples have different numbers of features, {len(self._mean)} and {x.shape[1]}"
+        else:
+            self._merge(x)
+
+    def measures(self) -> dict[str, Any]:
+        """Return `feature.between_share`, its mean and maximum over features; a constant feature has 0.0.
+
+        The share is that of the variance of the users' means, weighted by their samples, in all variance. Needs at
+        least one sample.
+        """
+        total = self._within + self._between
+        shares = np.divide(self._between, total, out=np.zeros_like(total), where=total > 0)
+        if not np.isfinite(total).all():
+            self.reason = "features are too large to be squared"
+            return {}
+        return {"feature.between_share": {"mean": float(shares.mean()), "max": float(shares.max())}}
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _merge(self, x: Floats) -> None:
+        mean = x.mean(axis=0)
+        if self._mean is None:
+            self._mean, self._within, self._between = mean, np.zeros(len(mean)), np.zeros(len(mean))
+        else:
+            step = mean - self._mean
+            share = len(x) / (self._samples + len(x))
+            self._between += step**2 * (self._samples * share)
+            self._mean = self._mean + step * share
+        self._samples += len(x)
+        rest = x - mean
+        self._within += np.einsum("ij,ij->j", rest, rest)

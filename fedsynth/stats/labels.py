@@ -1,0 +1,176 @@
+"""How far apart users are in their labels, and how far apart chance alone would put them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+Label = int | float | str
+"""What can be a class: whole numbers, texts, true and false."""
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The matrix N of users x classes, without its zeros: entry i says that users[i] has counts[i] of classes[i].
+
+    sizes: [users] all labels of each; names: [classes] the labels, in order.
+    """
+
+    users: Ints
+    classes: Ints
+    counts: Ints
+    sizes: Ints
+    names: Sequence[Label]
+
+    def rows(self, users: Sequence[int]) -> Floats:
+        """Return the class shares p of some users: [len(users), classes], zeros for a user without samples."""
+        place = np.full(len(self.sizes), -1)
+        place[list(users)] = np.arange(len(users))
+        wanted = place[self.users] >= 0
+        shares = np.zeros((len(users), len(self.names)))
+        cells = place[self.users[wanted]], self.classes[wanted]
+        shares[cells] = self.counts[wanted] / self.sizes[self.users[wanted]]
+        return shares
+
+
+class LabelCounter:
+    """Count labels user by user. reason: why they are no classes, "" as long as they are.
+
+    Holds two numbers for each class that a user has.
+    """
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self._names: dict[Label, int] = {}
+        self._rows: dict[int, tuple[list[int], list[int]]] = {}
+
+    def add(self, user: int, labels: Sequence[Any]) -> None:
+        """Take the labels, as JSON has them, of the user at this position; all positions come, in any order."""
+        if self.reason:
+            return
+        try:
+            counts = Counter(labels)
+        except TypeError:
+            self.reason = "labels are lists or objects, no classes"
+            return
+        strange = next((label for label in counts if not _is_class(label)), None)
+        if strange is not None or None in counts:
+            self.reason = f"labels such as {strange!r} are no classes"
+            return
+        classes = [self._names.setdefault(label, len(self._names)) for label in counts]
+        self._rows[user] = classes, list(counts.values())
+
+    def table(self) -> LabelTable:
+        """Return what was counted, the classes in order: numbers by value, before texts."""
+        names = sorted(self._names, key=_order)
+        order = np.empty(len(names), np.int64)
+        order[[self._names[name] for name in names]] = np.arange(len(names))
+        rows = [self._rows[user] for user in sorted(self._rows)]
+        return _table([order[classes] for classes, _ in rows], [counts for _, counts in rows], names)
+
+
+def label_measures(table: LabelTable, rng: Generator) -> dict[str, float]:
+    """Return the `label.` measures; `_chance` is the same with all labels dealt at random to users of these sizes.
+
+    The order of users makes no difference. Users without samples don't count. Needs at least one sample.
+    """
+    present = table.sizes[table.users] > 0
+    largest = np.zeros(len(table.sizes))
+    np.maximum.at(largest, table.users[present], table.counts[present])
+    some = table.sizes > 0
+    chance = distances(deal(table, rng))
+    return {
+        "label.classes_per_user": float(len(table.users) / some.sum()),
+        "label.majority_share": float((largest[some] / table.sizes[some]).mean()),
+        **distances(table),
+        **{f"{key}_chance": value for key, value in chance.items()},
+    }
+
+
+def distances(table: LabelTable) -> dict[str, float]:
+    """Return jensen_shannon, hellinger and total_variation; each in [0, 1], 0.0 if all users are alike."""
+    pooled = np.bincount(table.classes, table.counts, len(table.names)) / table.counts.sum()
+    shares = table.counts / table.sizes[table.users]
+    weights = table.sizes / table.counts.sum()
+    return {
+        "label.jensen_shannon": _jensen_shannon(table, pooled, shares),
+        "label.hellinger": _hellinger(table, shares),
+        "label.total_variation": _total_variation(table, pooled, shares, weights),
+    }
+
+
+def deal(table: LabelTable, rng: Generator) -> LabelTable:
+    """Return a table with the same sizes and classes whose labels are shuffled over all samples.
+
+    Users get theirs in the order of their sizes: the result is the same however users are ordered.
+    """
+    left = np.bincount(table.classes, table.counts, len(table.names)).astype(np.int64)
+    classes, counts = [], []
+    for size in np.sort(table.sizes).tolist():
+        drawn = rng.multivariate_hypergeometric(left, size)
+        left -= drawn
+        classes.append(np.flatnonzero(drawn))
+        counts.append(drawn[drawn > 0])
+    return _table(classes, counts, table.names)
+
+
+def _table(classes: Sequence[Any], counts: Sequence[Any], names: Sequence[Label]) -> LabelTable:
+    lengths = [len(row) for row in counts]
+    return LabelTable(
+        users=np.repeat(np.arange(len(counts)), lengths),
+        classes=np.concatenate([np.asarray(row, np.int64) for row in classes]),
+        counts=np.concatenate([np.asarray(row, np.int64) for row in counts]),
+        sizes=np.array([sum(row) for row in counts], np.int64),
+        names=names,
+    )
+
+
+def _jensen_shannon(table: LabelTable, pooled: Floats, shares: Floats) -> float:
+    """(H(q) - sum w_k H(p_k)) / H(q): the mutual information of user and label as a share of the label's entropy."""
+    entropy = -float(np.sum(pooled * np.log(pooled)))
+    if len(table.names) < 2:
+        return 0.0
+    within = -float(np.sum(table.counts / table.counts.sum() * np.log(shares)))
+    return _clip((entropy - within) / entropy)
+
+
+def _hellinger(table: LabelTable, shares: Floats) -> float:
+    """The root of the mean over pairs of half the squared distance of root shares.
+
+    Over ordered pairs of K users that sums up to K^2 - |sum_k sqrt(p_k)|^2, so no pair is looked at.
+    """
+    users = int((table.sizes > 0).sum())
+    if users < 2:
+        return 0.0
+    total = np.bincount(table.classes, np.sqrt(shares), len(table.names))
+    return math.sqrt(_clip((users**2 - float(total @ total)) / (users * (users - 1))))
+
+
+def _total_variation(table: LabelTable, pooled: Floats, shares: Floats, weights: Floats) -> float:
+    """Sum w_k * half the L1 distance of p_k and q. Classes that a user has not add what q has of them."""
+    own = pooled[table.classes]
+    distance = np.bincount(table.users, np.abs(shares - own) - own, len(weights)) + 1
+    return _clip(float(weights @ distance) / 2)
+
+
+def _clip(value: float) -> float:
+    """Take off what rounding puts below 0 or above 1."""
+    return min(max(value, 0.0), 1.0)
+
+
+def _is_class(label: Hashable) -> bool:
+    return isinstance(label, int | str) or (isinstance(label, float) and label.is_integer())
+
+
+def _order(label: Label) -> tuple[bool, float, str]:
+    return (True, 0.0, label) if isinstance(label, str) else (False, label, "")

@@ -1,0 +1,179 @@
+"""The file of the ground truth: who the users are, what was asked of the generator, and each user's true model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any
+
+from fedsynth.errors import DataError
+from fedsynth.system import naming
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+FILE_NAME = "truth.npz"
+
+WAY_OUT = "generate the data again, or delete that file to go on without ground truth"
+
+_ARRAYS = {"user_ids", "num_samples", "cluster", "model_info", "Q", "centers", "models", "checksum"}
+"""Everything else in the file is one of the generator's parameters."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of these users. cluster: [users], None for a process without clusters.
+
+    parameters: the generator's, with `model` and `seed`. Take the models out with `true_models`.
+    """
+
+    path: Path
+    user_ids: Sequence[str]
+    num_samples: Sequence[int]
+    parameters: Mapping[str, Any]
+    cluster: Ints | None
+    basis: Floats | None
+    """Q [D+1, C, K]: with model_info [users, K], models that share a basis; None if each user's stands for itself."""
+    model_info: Floats | None
+    models: Floats | None
+    """[users, D+1, C], None for models that share a basis."""
+
+    @property
+    def num_clusters(self) -> int:
+        """The number of clusters that users were drawn from, 0 for a process without."""
+        return 0 if self.cluster is None else len(self.parameters["prob_clusters"])
+
+    def of_users(self, users: Sequence[str], num_samples: Sequence[int]) -> Truth:
+        """Return the truth about these users, in their order, with the numbers of samples that they have now.
+
+        Raises DataError if one is not among them, or has more samples than he was made with: the truth is other data's.
+        """
+        position = {user: number for number, user in enumerate(self.user_ids)}
+        for user, size in zip(users, num_samples, strict=True):
+            if user not in position:
+                raise self._foreign(f'user "{user}" is not among its {len(position)} users')
+            if size > self.num_samples[position[user]]:
+                made = self.num_samples[position[user]]
+                raise self._foreign(f'user "{user}" has {size} samples, but {made} in it')
+        chosen = [position[user] for user in users]
+        own = {name: _take(getattr(self, name), chosen) for name in ("cluster", "model_info", "models")}
+        return replace(self, user_ids=users, num_samples=num_samples, **own)
+
+    def _foreign(self, found: str) -> DataError:
+        return DataError(f"{self.path}: belongs to another dataset, {found}; {WAY_OUT}")
+
+
+def true_models(truth: Truth, users: Iterable[int]) -> Floats:
+    """Return the true models of the users at these positions: [users, D+1, C], row 0 the bias."""
+    import numpy as np
+
+    chosen = np.fromiter(users, np.int64)
+    if truth.basis is None or truth.model_info is None:
+        assert truth.models is not None  # load_truth checks it
+        return truth.models[chosen]
+    return np.moveaxis(truth.basis @ truth.model_info[chosen].T, 2, 0)
+
+
+class TruthWriter:
+    """Write a truth file while the users are made. Models without a common basis go to the disk one by one.
+
+    What is kept in memory: for each user a name, two numbers and, where there is a common basis, K more.
+
+    The file holds user_ids [users] str, num_samples [users] int64, the generator's parameters by their names, and
+    `checksum`, over those three. Then what the generator adds per user: for LEAF's process cluster [users] int64 and
+    model_info [users, K]; for others models [users, D+1, C], row 0 the bias. And what users share: Q [D+1, C, K] and
+    centers [K, K]. A user's true model is models[user], or else `Q @ model_info[user]`. The same values give the same
+    bytes.
+    """
+
+    def __init__(
+        self, path: Path, user_ids: Sequence[str], num_samples: Sequence[int], parameters: Mapping[str, Any]
+    ) -> None:
+        self._users = len(user_ids)
+        self._path = path
+        self._zip = zipfile.ZipFile(path, "x")
+        self._rows: dict[str, list[Any]] = {}
+        self._models: IO[bytes] | None = None
+        self._head = {
+            "user_ids": list(user_ids),
+            "num_samples": list(num_samples),
+            "checksum": checksum(user_ids, num_samples, parameters),
+            **parameters,
+        }
+
+    def __enter__(self) -> TruthWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with naming(self._path):
+            if self._models is not None:
+                self._models.close()
+            self._zip.close()
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        """Take what is true of the next user; `models` is his own model, [D+1, C] float64."""
+        for name, value in values.items():
+            if name == "models":
+                self._write_model(value)
+            else:
+                self._rows.setdefault(name, []).append(value)
+
+    def finish(self, shared: Mapping[str, Any]) -> None:
+        """Write everything else, with what all users share."""
+        import numpy as np
+
+        if self._models is not None:
+            self._models.close()
+        for name, values in {**self._head, **self._rows, **shared}.items():
+            with naming(self._path), self._zip.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(values), allow_pickle=False)
+
+    def _write_model(self, model: Floats) -> None:
+        import numpy as np
+
+        if self._models is None:
+            self._models = self._zip.open("models.npy", "w", force_zip64=True)
+            described = {"descr": "<f8", "fortran_order": False, "shape": (self._users, *model.shape)}
+            np.lib.format.write_array_header_1_0(self._models, described)
+        self._models.write(np.ascontiguousarray(model, "<f8").tobytes())
+
+
+def load_truth(path: Path) -> Truth:
+    """Return what `TruthWriter` wrote; holds all of it. Raises OSError, or DataError if it is no such file."""
+    import numpy as np
+
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            arrays = dict(content)
+        parameters = {name: values.tolist() for name, values in arrays.items() if name not in _ARRAYS}
+        users, sizes = arrays["user_ids"].tolist(), arrays["num_samples"].tolist()
+        fits = str(arrays["checksum"]) == checksum(users, sizes, parameters)
+        own = [arrays.get(name) for name in ("cluster", "Q", "model_info", "models")]
+    except (ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(
+            f"{path}: damaged, expected the ground truth that fedsynth writes ({error}); {WAY_OUT}"
+        ) from error
+    if not fits:
+        raise DataError(f"{path}: its checksum does not fit its users, seed and parameters; {WAY_OUT}")
+    if own[3] is None and (own[1] is None or own[2] is None):
+        raise DataError(f"{path}: holds neither models nor Q and model_info; {WAY_OUT}")
+    return Truth(path, users, sizes, parameters, *own)
+
+
+def checksum(user_ids: Sequence[str], num_samples: Sequence[int], parameters: Mapping[str, Any]) -> str:
+    """Return the sum that ties a truth to its data: MD5, 32 hex digits, of users, sizes, seed and parameters."""
+    text = json.dumps([list(user_ids), list(num_samples), dict(parameters)], sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _take(values: Any, chosen: Sequence[int]) -> Any:
+    return None if values is None else values[chosen]

@@ -73,7 +73,7 @@ class AbstractDataset(abc.ABC):
         """Return this worker's share of the samples; all workers' shares together are the dataset."""
 
 
-class _Described(AbstractDataset):
+class DescribedDataset(AbstractDataset):
     """A dataset that holds its user's description; nothing given is an empty dict, shared with nobody."""
 
     def __init__(
@@ -105,7 +105,7 @@ class _Described(AbstractDataset):
         return self._eval_kwargs
 
 
-class Dataset(_Described):
+class Dataset(DescribedDataset):
     """Samples in memory.
 
     raw_data: a tuple of arrays [n, ...], nested tuples, lists and dicts allowed, that share their first axis;

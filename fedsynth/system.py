@@ -8,11 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from fedsynth.errors import BusyError
+from typing import Any
 
 try:
     import fcntl
@@ -27,23 +26,37 @@ HAVE_PREAD = hasattr(os, "pread")
 _seek_lock = threading.Lock()
 
 
-def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
-    """Return up to `size` bytes from `offset` on, without disturbing other threads that read the same file."""
+def read_at(file: FileIO, offset: int, size: int) -> bytes:
+    """Return `size` bytes from `offset` on, fewer where the file ends; threads may share the file."""
+    data = _read_once(file, offset, size)
+    while len(data) < size:  # Linux hands out at most 2 GiB at a time
+        more = _read_once(file, offset + len(data), size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def read_slices(file: FileIO, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
+    """Return many small slices, each shorter where the file ends; `read_at` without its cost per call."""
+    if not HAVE_PREAD:
+        return [read_at(file, offset, size) for offset, size in zip(offsets, sizes, strict=True)]
+    descriptor, pread = file.fileno(), os.pread
+    return [pread(descriptor, size, offset) for offset, size in zip(offsets, sizes, strict=True)]
+
+
+def _read_once(file: FileIO, offset: int, size: int) -> bytes:
     if HAVE_PREAD:
-        return _pread_all(file.fileno(), offset, size)
+        return os.pread(file.fileno(), size, offset)
     with _seek_lock:
         file.seek(offset)
         return file.read(size)
 
 
-def _pread_all(descriptor: int, offset: int, size: int) -> bytes:
-    data = os.pread(descriptor, size, offset)
-    while 0 < len(data) < size:  # Linux hands out at most 2 GiB at a time
-        more = os.pread(descriptor, size - len(data), offset + len(data))
-        if not more:
-            break
-        data += more
-    return data
+def sync_file(path: Path) -> None:
+    """Make a file's contents survive a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
@@ -68,13 +81,11 @@ def move_folder(source: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def exclusive_lock(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file, or raise BusyError at once. The system lets go of it however the process ends."""
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file, or raise BlockingIOError at once. The system lets go of it however the process ends."""
     with path.open("a+b") as file:
         if not _try_lock(file):
-            raise BusyError(
-                f"{what}: another fedsynth run is at work there (it holds {path}); wait for it to end, or stop it"
-            )
+            raise BlockingIOError(f"{path}: locked by another process")
         try:
             yield
         finally:
@@ -87,7 +98,7 @@ def _try_lock(file: Any) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         elif msvcrt is not None:
             file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     except (BlockingIOError, PermissionError):
         return False
     return True
@@ -96,4 +107,4 @@ def _try_lock(file: Any) -> bool:
 def _unlock(file: Any) -> None:
     if fcntl is None and msvcrt is not None:
         file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)

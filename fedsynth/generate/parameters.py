@@ -29,7 +29,9 @@ class Parameters:
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed is {self.seed}, expected 0 to {2**32 - 1}")
         if not self.prob_clusters or not all(probability > 0 for probability in self.prob_clusters):
-            raise UsageError(f"prob_clusters is {_listed(self.prob_clusters)}, expected positive numbers such as 0.5,0.5")
+            raise UsageError(
+                f"prob_clusters is {_listed(self.prob_clusters)}, expected positive numbers such as 0.5,0.5"
+            )
         if not math.isclose(math.fsum(self.prob_clusters), 1, rel_tol=0, abs_tol=1e-8):
             found = f"{_listed(self.prob_clusters)}, which adds up to {math.fsum(self.prob_clusters):g}"
             raise UsageError(f"prob_clusters is {found}, expected a sum of 1")

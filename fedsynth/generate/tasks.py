@@ -30,7 +30,10 @@ NOISE_SCALE = 0.1
 
 @dataclass(frozen=True)
 class Population:
-    """What all tasks share. basis: Q [D+1, C, K], row 0 the bias; centers: [K, K]; scales: [D], of x by dimension."""
+    """What all tasks share. basis: Q [D+1, C, K], row 0 the bias; centers: [K, K]; scales: [D], of x by dimension.
+
+    A task's true model is `basis @ model_info`, [D+1, C].
+    """
 
     basis: Floats
     centers: Floats
@@ -39,7 +42,7 @@ class Population:
 
 @dataclass(frozen=True)
 class Task:
-    """One task. x: [n, D] float64; y: [n] int64 in [0, C); cluster: its number; model_info: [K], the model is Q @ it."""
+    """One task. x: [n, D] float64; y: [n] int64 in [0, C); cluster: its number; model_info: [K], see Population."""
 
     x: Floats
     y: Ints

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from fedsynth.generate.tasks import Floats, Ints, Task
 
@@ -28,13 +29,19 @@ def encode_rows(rows: Floats) -> bytes:
     """Return rows [n, D] of finite floats as `[a, b], [c, d]`, every float as Python's `repr` writes it."""
     text = _encode(rows)[1:-1]
     magnitudes = np.abs(rows)
-    small = ((magnitudes < _REPR_BELOW) & (magnitudes > 0)).any(axis=1)
-    if not small.any():
+    if magnitudes.size == 0 or magnitudes.min() >= _REPR_BELOW:
         return text
-    texts = text.split(b"], [")
-    texts[0], texts[-1] = texts[0][1:], texts[-1][:-1]
-    for row in np.flatnonzero(small).tolist():
-        texts[row] = ", ".join(map(repr, rows[row].tolist())).encode()
+    return _rewrite_small(text, rows, (magnitudes < _REPR_BELOW) & (magnitudes > 0))
+
+
+def _rewrite_small(text: bytes, rows: Floats, small: NDArray[np.bool_]) -> bytes:
+    """Write the few marked values as `repr` does."""
+    texts = text[1:-1].split(b"], [")
+    for row in np.flatnonzero(small.any(axis=1)).tolist():
+        values = texts[row].split(b", ")
+        for column in np.flatnonzero(small[row]).tolist():
+            values[column] = repr(float(rows[row, column])).encode()
+        texts[row] = b", ".join(values)
     return b"[" + b"], [".join(texts) + b"]"
 
 

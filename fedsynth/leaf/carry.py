@@ -23,7 +23,7 @@ Output = tuple[FileStamp, LeafIndex]
 def carry_out(
     source: LeafIndex, plans: Mapping[Path, FilePlan], source_md5: str, progress: Progress = no_progress
 ) -> dict[Path, Output]:
-    """Write each plan's file and return its stamp and index; holds one user and a few blocks of 1 MiB per file.
+    """Write each plan's file and return its stamp and index; holds one user and a few blocks of 256 KiB per file.
 
     Outputs are written side by side, user by user, so that a user who goes into two files is read once. A plan that
     takes everything from a file that is LEAF's text to the byte is a copy, whose MD5 sum is known: `source_md5`.

@@ -51,7 +51,7 @@ def latest(data_dir: Path, *names: str) -> Path:
         if in_use(data_dir / name):
             return data_dir / name
     raise StageError(
-        f"{data_dir / names[-1]}: missing or empty, expected the data to start from; run `python main.py -num-tasks T` first"
+        f"{data_dir / names[-1]}: missing or empty, expected data; run `python main.py -num-tasks T` first"
     )
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from fedsynth.errors import DataError
+from fedsynth.leaf.head import check_head, decode_value
 from fedsynth.leaf.plan import Counts
 from fedsynth.leaf.samples import MalformedError, UserSamples, join_samples, read_user
 from fedsynth.leaf.scan import Scanner
-from fedsynth.system import read_at
+from fedsynth.system import read_at, read_slices
 
 Progress = Callable[[int], None]
 """Called with a number of users just dealt with."""
@@ -53,7 +53,7 @@ def read_index(path: Path, progress: Progress = no_progress) -> LeafIndex:
             if key == "user_data":
                 places = dict(_read_places(scanner, progress))
             else:
-                head[key] = _decode(scanner)
+                head[key] = decode_value(scanner)
         scanner.end()
     if places is None:
         raise DataError(f'{path}: no "user_data", which every LEAF file has; generate or fetch the file again')
@@ -91,14 +91,6 @@ def _read_user(path: Path, name: str, offset: int, text: bytes) -> UserSamples:
         ) from error
 
 
-def _decode(scanner: Scanner) -> Any:
-    offset, text = scanner.value()
-    try:
-        return json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise scanner.error(f"a value that can't be read ({error})", offset) from error
-
-
 def _build_index(path: Path, head: dict[str, Any], places: dict[str, _Place]) -> LeafIndex:
     users = check_head(path, head)
     _check_same_users(path, users, places)
@@ -119,37 +111,6 @@ def _build_index(path: Path, head: dict[str, Any], places: dict[str, _Place]) ->
     )
 
 
-def check_head(path: Path, head: dict[str, Any]) -> list[str]:
-    """Return the users of a file's head. Raises DataError unless users, num_samples and hierarchies fit together."""
-    users = _list_of(path, head, "users", str)
-    if len(set(users)) < len(users):
-        twice = next(user for user, times in Counter(users).items() if times > 1)
-        raise DataError(f'{path}: user "{twice}" is listed twice in users; merge or rename the two')
-    counts = _list_of(path, head, "num_samples", int)
-    if any(count < 0 for count in counts):
-        raise DataError(f"{path}: num_samples holds {min(counts)}, a count can't be negative; generate the file again")
-    lists = {"num_samples": counts}
-    if head.get("hierarchies") is not None:
-        lists["hierarchies"] = _list_of(path, head, "hierarchies", object)
-    for key, values in lists.items():
-        if len(values) != len(users):
-            raise DataError(
-                f"{path}: {len(users)} users but {len(values)} entries in {key}, expected as many; generate the file again"
-            )
-    return users
-
-
-def _list_of(path: Path, head: dict[str, Any], key: str, kind: type) -> list[Any]:
-    values = head.get(key)
-    if not isinstance(values, list):
-        found = "none" if key not in head else type(values).__name__
-        raise DataError(f'{path}: expected a list "{key}", found {found}; generate or fetch the file again')
-    for value in values:
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise DataError(f'{path}: {value!r} in "{key}", expected only {kind.__name__} values; fix the file')
-    return values
-
-
 def _check_same_users(path: Path, users: Sequence[str], places: dict[str, _Place]) -> None:
     for user in users:
         if user not in places:
@@ -165,7 +126,7 @@ class SampleReader:
 
     def __init__(self, index: LeafIndex) -> None:
         self._index = index
-        self._file = index.path.open("rb", buffering=0)
+        self._file = FileIO(index.path)
         self._held: tuple[int, UserSamples] | None = None
         self._places: _SamplePlaces | None = None
 
@@ -199,20 +160,25 @@ class SampleReader:
         """
         if self._places is None:
             self._places = _find_samples(self, self._index)
-        return self._places.read(self, samples)
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Return a slice of the file. Raises DataError if the file has become shorter."""
-        data = read_at(self._file, offset, size)  # type: ignore[arg-type]
-        if len(data) < size:
-            raise DataError(
-                f"{self._index.path}: ends at byte {offset + len(data):,}, was longer before; "
-                "another program changed it: run again"
-            )
-        return data
+        places = self._places
+        x = self._slices(places.x_offsets, places.x_sizes, samples)
+        return x, self._slices(places.y_offsets, places.y_sizes, samples)
 
     def _slice(self, user: int) -> bytes:
-        return self.read(self._index.offsets[user], self._index.sizes[user])
+        offset, size = self._index.offsets[user], self._index.sizes[user]
+        data = read_at(self._file, offset, size)
+        self._check_size(len(data), size)
+        return data
+
+    def _slices(self, offsets: Sequence[int], sizes: Sequence[int], samples: Sequence[int]) -> list[bytes]:
+        wanted = [sizes[sample] for sample in samples]
+        slices = read_slices(self._file, [offsets[sample] for sample in samples], wanted)
+        self._check_size(sum(map(len, slices)), sum(wanted))
+        return slices
+
+    def _check_size(self, found: int, expected: int) -> None:
+        if found != expected:
+            raise DataError(f"{self._index.path}: has become shorter; another program changed it: run again")
 
 
 @dataclass(frozen=True)
@@ -223,11 +189,6 @@ class _SamplePlaces:
     x_sizes: array[int]
     y_offsets: array[int]
     y_sizes: array[int]
-
-    def read(self, reader: SampleReader, samples: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
-        x = [reader.read(self.x_offsets[sample], self.x_sizes[sample]) for sample in samples]
-        y = [reader.read(self.y_offsets[sample], self.y_sizes[sample]) for sample in samples]
-        return x, y
 
 
 def _find_samples(reader: SampleReader, index: LeafIndex) -> _SamplePlaces:

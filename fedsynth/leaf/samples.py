@@ -127,13 +127,17 @@ def _scan_entries(text: bytes) -> Sequence[Raw] | bytes:
 
 
 def _from_entries(entries: dict[str, Sequence[Raw] | bytes]) -> UserSamples:
-    for key in ("x", "y"):
-        if key not in entries:
-            raise MalformedError(f'no "{key}"')
-        if isinstance(entries[key], bytes):
-            raise MalformedError(f'"{key}" is not a list')
     texts = [json.dumps(key).encode() + b": " + _text(value) for key, value in entries.items()]
-    return UserSamples(entries["x"], entries["y"], b"{" + b", ".join(texts) + b"}")
+    return UserSamples(_list_of(entries, "x"), _list_of(entries, "y"), b"{" + b", ".join(texts) + b"}")
+
+
+def _list_of(entries: dict[str, Sequence[Raw] | bytes], key: str) -> Sequence[Raw]:
+    if key not in entries:
+        raise MalformedError(f'no "{key}"')
+    values = entries[key]
+    if isinstance(values, bytes):
+        raise MalformedError(f'"{key}" that is not a list')
+    return values
 
 
 def _text(value: Sequence[Raw] | bytes) -> bytes:

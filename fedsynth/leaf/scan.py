@@ -12,6 +12,7 @@ from fedsynth.errors import DataError
 
 BLOCK = 1 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FEW_QUOTES = 8
 _CLOSING = {ord("{"): b"}", ord("["): b"]"}
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _SCALAR = re.compile(rb"[^ \t\n\r,\]}]*")
@@ -84,7 +85,7 @@ class Scanner:
         """Return a DataError that names the file and the byte."""
         where = self.offset if offset is None else offset
         return DataError(
-            f"{self.path}: {problem} at byte {where:,}; the file is damaged or not LEAF's JSON: generate or fetch it again"
+            f"{self.path}: {problem} at byte {where:,}; expected LEAF's JSON: generate or fetch the file again"
         )
 
     def _key(self) -> str:
@@ -148,9 +149,9 @@ class Scanner:
         depth, quoted, done = 1, False, 1
         while True:
             end = self._find(closing, done) + 1
-            part = _without_escapes(self._data[self._at + done : self._at + end])
-            depth += _openings(part, opening, quoted)
-            quoted ^= part.count(b'"') % 2 == 1
+            openings, quotes = _count(self._data, self._at + done, self._at + end, opening, quoted)
+            depth += openings
+            quoted ^= quotes % 2 == 1
             done = end
             if not quoted:
                 depth -= 1
@@ -174,17 +175,24 @@ class Scanner:
                 return match.end() - self._at
 
 
-def _without_escapes(part: bytes) -> bytes:
-    r"""Drop `\\` and `\"`, so that every quote left opens or closes a string."""
-    if b"\\" not in part:
-        return part
-    return part.replace(b"\\\\", b"").replace(b'\\"', b"")
+def _count(data: bytes, start: int, end: int, opening: bytes, quoted: bool) -> tuple[int, int]:
+    r"""Count the opening brackets outside strings, and the quotes that open or close one; quoted: it starts inside.
+
+    Escapes are dropped first: without `\\` and `\"` every quote counts.
+    """
+    if data.find(b"\\", start, end) >= 0:
+        data = data[start:end].replace(b"\\\\", b"").replace(b'\\"', b"")
+        start, end = 0, len(data)
+    quotes = _count_quotes(data, start, end)
+    if data.find(opening, start, end) < 0:
+        return 0, quotes
+    return sum(piece.count(opening) for piece in data[start:end].split(b'"')[int(quoted) :: 2]), quotes
 
 
-def _openings(part: bytes, opening: bytes, quoted: bool) -> int:
-    """Count the opening brackets of `part` that stand outside strings; `quoted`: it starts inside one."""
-    if opening not in part:
-        return 0
-    if b'"' not in part:
-        return 0 if quoted else part.count(opening)
-    return sum(piece.count(opening) for piece in part.split(b'"')[int(quoted) :: 2])
+def _count_quotes(data: bytes, start: int, end: int) -> int:
+    """Numbers hold no quotes, and `find` passes over them ten times as fast as `count`."""
+    for quotes in range(_FEW_QUOTES):
+        start = data.find(b'"', start, end) + 1
+        if not start:
+            return quotes
+    return _FEW_QUOTES + data.count(b'"', start, end)

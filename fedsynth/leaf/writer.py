@@ -16,7 +16,7 @@ from typing import Any
 from fedsynth.leaf.plan import Counts
 from fedsynth.leaf.reader import LeafIndex
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 _QUEUED_BLOCKS = 4
 
 
@@ -30,7 +30,7 @@ class FileStamp:
 
 
 class HashedFile:
-    """Write a new file and hash it in a thread of its own. Holds at most six blocks of 1 MiB, or the largest piece.
+    """Write a new file and hash it in a thread of its own. Holds at most six blocks of 256 KiB, or the largest piece.
 
     Hashing and writing let other threads run, so several files are written at once, and while the next piece is made.
     """
@@ -157,7 +157,7 @@ def head_text(users: Sequence[str], num_samples: Sequence[int], hierarchies: Seq
 
 
 def stamp_file(path: Path) -> FileStamp:
-    """Read a file and return its stamp; holds one block of 1 MiB."""
+    """Read a file and return its stamp; holds one block of 256 KiB."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK):

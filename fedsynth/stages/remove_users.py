@@ -10,7 +10,9 @@ from fedsynth.leaf.plan import Counts, FilePlan, StagePlan
 
 def remove_users(files: Sequence[Counts], *, min_samples: int) -> StagePlan:
     """Keep the users with at least `min_samples` samples, in their order."""
-    return StagePlan([{REM_USERS: FilePlan.of_whole_users(counts, _large_enough(counts, min_samples))} for counts in files])
+    return StagePlan(
+        [{REM_USERS: FilePlan.of_whole_users(counts, _large_enough(counts, min_samples))} for counts in files]
+    )
 
 
 def _large_enough(counts: Counts, min_samples: int) -> list[int]:

@@ -14,7 +14,8 @@ from fedsynth.leaf.plan import Counts, FilePlan, Ordered, Pick, Pooled, StagePla
 def sample_niid(files: Sequence[Counts], *, fraction: float, rng: Random) -> StagePlan:
     """Take whole users in random order until the fraction of the file's samples is reached.
 
-    The user who would go over it gives the first samples only, shuffled (as LEAF does). Each file is sampled on its own, with one `rng` for all.
+    The user who would go over it gives the first samples only, shuffled, as in LEAF. Each file is sampled on its own,
+    with one `rng` for all.
     """
     return StagePlan([{SAMPLED: _niid_file(counts, fraction, rng)} for counts in files])
 

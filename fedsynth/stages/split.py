@@ -9,7 +9,7 @@ from fedsynth.leaf.layout import TEST, TRAIN
 from fedsynth.leaf.plan import Counts, FilePlan, Masked, StagePlan
 
 SHAKESPEARE_GAP = 79
-"""Shakespeare's samples are windows of 80 characters that overlap: test starts where no window shares one with train."""
+"""Shakespeare's samples are windows of 80 characters: test starts where none overlaps with a window of train."""
 
 _TAKE, _LEAVE = b"\1", b"\0"
 _SWAP = bytes.maketrans(_TAKE + _LEAVE, _LEAVE + _TAKE)

@@ -1,0 +1,1 @@
+"""What the README promises about speed and memory, measured: `python -m benchmarks`."""

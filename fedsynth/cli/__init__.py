@@ -1,0 +1,25 @@
+"""The commands: the only code that knows click, tqdm and exit statuses; everything else computes and returns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from fedsynth.cli.commands import fedsynth
+from fedsynth.cli.console import explain, warn
+
+
+def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | None = None) -> NoReturn:
+    """Run a command line and exit: 0 all done, 1 something failed, 2 a wrong option, 130 Ctrl-C.
+
+    args: without the program's name, sys.argv's if None; defaults: by command, then by option.
+    """
+    status = 0
+    try:
+        result = fedsynth.main(args, prog_name="fedsynth", standalone_mode=False, default_map=defaults)
+        status = result if isinstance(result, int) else 0
+    except BaseException as error:
+        message, status = explain(error)
+        warn(message)
+    sys.exit(status)

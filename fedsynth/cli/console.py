@@ -1,0 +1,98 @@
+"""What people see: progress bars on a terminal, a line per stage, and one sentence when something is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Iterator
+
+import click
+
+from fedsynth.errors import FedsynthError, UsageError
+from fedsynth.leaf.reader import Progress, no_progress
+from fedsynth.pipeline.checksums import Differences
+from fedsynth.pipeline.run import StageResult
+
+_OS_ADVICE = {
+    errno.ENOSPC: "free some space and run the same command again",
+    errno.EDQUOT: "free some space and run the same command again",
+    errno.EFBIG: "the limit on file sizes (`ulimit -f`) is too low for this data",
+    errno.EACCES: "check who owns the folder and what its permissions are",
+    errno.EPERM: "check who owns the folder and what its permissions are",
+    errno.EROFS: "choose a folder that can be written with --data-dir",
+}
+
+
+@contextlib.contextmanager
+def progress_bar(what: str, users: int) -> Iterator[Progress]:
+    """Show a bar of users on standard error if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield no_progress
+        return
+    from tqdm import tqdm  # 40 ms that only terminals pay
+
+    with tqdm(total=users, desc=what, unit="user", leave=False) as bar:
+
+        def advance(users: int) -> None:
+            bar.update(users)
+
+        yield advance
+
+
+def show_result(result: StageResult) -> None:
+    """Print what became of a stage on standard output, and what to look at on standard error."""
+    record = result.record
+    seed = "" if record.seed is None else f" (seed {record.seed})"
+    for name, after in record.after.items():
+        what = f"{after['users']:,} users, {after['samples']:,} samples"
+        verb = "kept, made before with the same parameters and input" if result.kept else "done"
+        click.echo(f"{record.stage.replace('_', ' ')}: {name}: {what}{seed}: {verb}")
+    if record.left_out.get("count"):
+        count, users = record.left_out["count"], record.left_out["users"]
+        more = ", ..." if count > len(users) else ""
+        warn(f"{record.stage}: {count:,} users with too few samples to split were left out: {', '.join(users)}{more}")
+    for note in result.notes:
+        warn(note)
+
+
+def show_differences(differences: Differences) -> None:
+    """Print how a folder differs from its checksums."""
+    for kind in ("changed", "missing", "new"):
+        for path in getattr(differences, kind):
+            click.echo(f"{kind}: {path}")
+    click.echo(f"{differences.same} files match")
+
+
+def warn(message: str) -> None:
+    """Print a line on standard error."""
+    click.echo(f"fedsynth: {message}", err=True)
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """Return the sentence for an error and the exit status: 2 for a wrong option, 130 for Ctrl-C, 1 for the rest.
+
+    Raises errors that are nobody's fault but the program's.
+    """
+    match error:
+        case click.Abort() | KeyboardInterrupt():
+            return "interrupted; what was unfinished has been removed, run the same command again to go on", 130
+        case click.UsageError():
+            return error.format_message(), 2
+        case UsageError():
+            return str(error), 2
+        case FedsynthError():
+            return str(error), 1
+        case OSError():
+            return _explain_os_error(error), 1
+        case MemoryError():
+            return "out of memory; split the largest file of the input into several", 1
+    raise error
+
+
+def _explain_os_error(error: OSError) -> str:
+    name = error.filename2 or error.filename
+    where = "" if name is None else f"{os.fsdecode(name)}: "
+    advice = _OS_ADVICE.get(error.errno or 0, "nothing was left half done, run the same command again")
+    return f"{where}{error.strerror or error}; {advice}"

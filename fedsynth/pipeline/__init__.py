@@ -1,0 +1,1 @@
+"""The stages' order, their folders, and the record of what made what."""

@@ -1,0 +1,1 @@
+"""Numbers and pictures that describe a folder of users."""

@@ -1,0 +1,48 @@
+"""Run fedsynth's commands as a user does: real processes in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The tests' environment, with this checkout's package first."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **changes}
+
+
+def fedsynth(cwd: Path, *args: object, check: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run `python -m fedsynth ARGS` in a folder. check: the exit status it must have, None for any."""
+    command = [sys.executable, "-m", "fedsynth", *map(str, args)]
+    options.setdefault("env", environment())
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, **options)
+    if check is not None:
+        assert result.returncode == check, f"{args}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+    return result
+
+
+def start(cwd: Path, *args: object, **options: Any) -> subprocess.Popen[str]:
+    """Start `python -m fedsynth ARGS` in a folder, without waiting."""
+    command = [sys.executable, "-m", "fedsynth", *map(str, args)]
+    options.setdefault("env", environment())
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def generate(cwd: Path, num_tasks: int = 20, *args: object) -> Path:
+    """Generate a small dataset and return its data folder."""
+    fedsynth(cwd, "generate", "-num-tasks", num_tasks, *args)
+    return cwd / "data"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every visible file below a folder, by its path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }

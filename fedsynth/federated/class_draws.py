@@ -97,7 +97,7 @@ def _shuffled(counts: Ints, rng: Generator) -> NDArray[np.integer]:
 
 def _num_fitting(counts: Ints, stock: Ints) -> int:
     """Return how many users, from the first on, are served before any class runs out."""
-    short = (np.cumsum(counts, axis=0) > stock).any(axis=1)
+    short: NDArray[np.bool_] = np.any(np.cumsum(counts, axis=0) > stock, axis=1)
     return int(np.argmax(short)) if short.any() else len(short)
 
 

@@ -96,7 +96,7 @@ def _check_rank(rank_name: str, rank: int, size_name: str, size: int) -> None:
         raise UsageError(f"{size_name} is {size}, expected at least 1; check how the workers are started")
     if not 0 <= rank < size:
         raise UsageError(
-            f"{rank_name} is {rank} with {size_name} {size}, expected 0 to {size - 1}; check how the workers are started"
+            f"{rank_name} is {rank} and {size_name} {size}, expected 0 to {size - 1}; check how the workers are started"
         )
 
 

@@ -8,7 +8,6 @@ same `np.random.seed`.
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
@@ -28,7 +27,7 @@ from fedsynth.federated.slices import Arrays, take_samples
 _SEEDS = 2**32
 
 
-class FederatedDatasetBase(abc.ABC):
+class FederatedDatasetBase:
     """An endless iterator of (user dataset, seed).
 
     The seed, in [0, 2**32), is new at each call and different on each worker, so that noise drawn from it for local
@@ -246,11 +245,11 @@ def _weight(weights: Mapping[Any, float], user_id: Any) -> float:
 
 
 def _distribution(weights: Sequence[float] | NDArray[np.floating], num_components: int) -> NDArray[np.float64]:
-    array = np.asarray(weights, np.float64)
+    array: NDArray[np.float64] = np.asarray(weights, np.float64)
     if array.shape != (num_components,) or num_components == 0:
         raise UsageError(
-            f"mixture_weights have shape {array.shape}, expected one for each of {num_components} components, at least 1"
+            f"mixture_weights have shape {array.shape}, expected one for each of at least 1 component, got {num_components}"
         )
     if not (np.isfinite(array).all() and (array >= 0).all() and array.sum() > 0):
         raise UsageError(f"mixture_weights are {array.tolist()}, expected non-negative numbers, not all 0")
-    return array / array.sum()
+    return array / np.sum(array)

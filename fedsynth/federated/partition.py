@@ -94,7 +94,7 @@ def _unique(labels: NDArray[Any]) -> tuple[NDArray[np.integer], Ints]:
 
 def _draw_lengths(sample_length: Callable[[], int], num_samples: int) -> Ints:
     """Draw users' lengths until one is more than what is left, which is dropped."""
-    lengths = []
+    lengths: list[int] = []
     left = num_samples
     while True:
         length = int(sample_length())

@@ -77,7 +77,7 @@ class DirichletDataSampler:
             self._alpha = np.full(len(classes), self._alpha)
         if self._alpha.shape != (len(classes),):
             raise UsageError(
-                f"alpha has shape {self._alpha.shape}, expected one number for each of the {len(classes)} classes in labels"
+                f"alpha has shape {self._alpha.shape}, expected one number for each of {len(classes)} classes in labels"
             )
         if not (np.isfinite(self._alpha).all() and (self._alpha > 0).all()):
             raise UsageError(f"alpha is {self._alpha.tolist()}, expected positive numbers")
@@ -87,7 +87,8 @@ class DirichletDataSampler:
         """Return n indices, by class."""
         counts = np.random.multinomial(n, self._proportions())
         drawn = [np.random.choice(samples, count) for samples, count in zip(self._samples, counts, strict=True)]
-        return np.concatenate(drawn).tolist()
+        indices: list[int] = np.concatenate(drawn).tolist()
+        return indices
 
     def _proportions(self) -> NDArray[np.float64]:
         proportions = np.random.dirichlet(self._alpha)
@@ -95,7 +96,8 @@ class DirichletDataSampler:
             return proportions
         # All gamma variables underflowed: a tiny alpha leaves one class, drawn by its share of alpha.
         chosen = np.random.choice(len(self._alpha), p=self._alpha / self._alpha.sum())
-        return np.eye(len(self._alpha))[chosen]
+        proportions[:] = np.arange(len(proportions)) == chosen
+        return proportions
 
 
 class CrossSiloUserSampler:

@@ -70,7 +70,9 @@ class PyTorchDataDataset(DescribedDataset):
         import_torch()
         super().__init__(user_id, metadata, train_kwargs, eval_kwargs)
         if not hasattr(raw_data, "__len__"):
-            raise UsageError(f"raw_data is a {type(raw_data).__name__}, which has no length, expected a map-style dataset")
+            raise UsageError(
+                f"raw_data is a {type(raw_data).__name__}, which has no length, expected a map-style dataset"
+            )
         self._raw_data: Any = raw_data
         self._batch_size: int | None = dataloader_kwargs.pop("batch_size", None)
         self._dataloader_kwargs = dataloader_kwargs

@@ -12,6 +12,7 @@ from fedsynth.federated.federated_dataset import (
     FederatedDatasetBase,
     FederatedDatasetMixture,
 )
+from fedsynth.federated.loader import LeafDataset, load, load_splits
 from fedsynth.federated.partition import partition_by_dirichlet_class_distribution
 from fedsynth.federated.sampling import (
     CrossSiloUserSampler,
@@ -34,6 +35,7 @@ __all__ = [
     "FederatedDataset",
     "FederatedDatasetBase",
     "FederatedDatasetMixture",
+    "LeafDataset",
     "MinimizeReuseDataSampler",
     "MinimizeReuseUserSampler",
     "PyTorchDataDataset",
@@ -43,6 +45,8 @@ __all__ = [
     "current_context",
     "get_data_sampler",
     "get_user_sampler",
+    "load",
+    "load_splits",
     "partition_by_dirichlet_class_distribution",
     "use_context",
 ]

@@ -248,7 +248,7 @@ def _distribution(weights: Sequence[float] | NDArray[np.floating], num_component
     array: NDArray[np.float64] = np.asarray(weights, np.float64)
     if array.shape != (num_components,) or num_components == 0:
         raise UsageError(
-            f"mixture_weights have shape {array.shape}, expected one for each of at least 1 component, got {num_components}"
+            f"mixture_weights have shape {array.shape}, expected one number for each of {num_components} components"
         )
     if not (np.isfinite(array).all() and (array >= 0).all() and array.sum() > 0):
         raise UsageError(f"mixture_weights are {array.tolist()}, expected non-negative numbers, not all 0")

@@ -30,8 +30,9 @@ class LeafDataset:
     for instance. A user's entry in hierarchies is in metadata["hierarchy"].
 
     Opening reads the heads of the files; a file's places are found when one of its users is first asked for, and a
-    user is decoded each time when asked for. In memory stay the heads and 16 bytes a user. Files are never left open;
-    threads, and DataLoader's processes, may share the dataset, which pickles without the data.
+    user is decoded each time when asked for. In memory stay the heads and 16 bytes a user. Files are never left open
+    (the cache's are, as long as this or a view of theirs lives); threads, and DataLoader's processes, may share the
+    dataset, which pickles without the data.
 
     cache: keep arrays on disk, in a hidden folder beside the files (True) or in the one given. The first use decodes
     the whole file, later ones map it: users are then read-only views. Caches are made anew when a file has changed,
@@ -51,7 +52,7 @@ class LeafDataset:
     ) -> None:
         path = Path(path)
         self._types = ArrayTypes.of(dtype, label_dtype)
-        self._files = [LazyLeafFile(file) for file in (json_files(path) if path.is_dir() else [path])]
+        self._files = [LazyLeafFile(file) for file in ([path] if path.is_file() else json_files(path))]
         self._places = _positions(self._files)
         self._cache_folder = _cache_folder(path, cache)
         self._cached: dict[int, CachedArrays | None] = {}

@@ -19,7 +19,6 @@ Floats = NDArray[np.float64]
 
 _BLOCK = 1 << 20
 """Class proportions held at a time: 8 MiB of them."""
-_RANDOM_BITS = 40
 
 
 class Spread:
@@ -81,18 +80,23 @@ def _draw_proportions(num_users: int, num_classes: int, alpha: float, rng: Gener
     return proportions
 
 
-def _shuffled(counts: Ints, rng: Generator) -> NDArray[np.integer]:
-    """Return each user's classes in random order, user after user: sorting by user, then by random bits."""
+def _shuffled(counts: Ints, rng: Generator) -> NDArray[np.uint64]:
+    """Return each user's classes in random order, user after user: [samples] uint64.
+
+    Sorts numbers made of the user, random bits, and the class in the lowest bits.
+    """
     num_users, num_classes = counts.shape
     low_bits = max(1, (num_classes - 1).bit_length())
     users = np.repeat(np.arange(num_users, dtype=np.uint64), counts.sum(axis=1))
-    bits = min(_RANDOM_BITS, 64 - low_bits - num_users.bit_length())
-    keys = rng.integers(0, 1 << bits, size=len(users), dtype=np.uint64)
-    keys += users << np.uint64(bits)
+    keys = rng.integers(0, 2**64, size=len(users), dtype=np.uint64)
+    keys >>= np.uint64(num_users.bit_length() + low_bits)
+    users <<= np.uint64(64 - num_users.bit_length() - low_bits)
+    keys += users
     keys <<= np.uint64(low_bits)
     keys += np.repeat(np.tile(np.arange(num_classes, dtype=np.uint64), num_users), counts.ravel())
     keys.sort()
-    return (keys & np.uint64((1 << low_bits) - 1)).astype(np.int64)
+    keys &= np.uint64((1 << low_bits) - 1)
+    return keys
 
 
 def _num_fitting(counts: Ints, stock: Ints) -> int:
@@ -126,38 +130,32 @@ class _Dealer:
 
         Draws of classes that have run out are not made one by one: how many come in a row is geometric.
         """
-        left = [p if stock else 0.0 for p, stock in zip(proportions, self.stock, strict=True)]
-        bounds = list(accumulate(left))
-        hit = bounds[-1] / math.fsum(proportions)
+        shares = [share if stock else 0.0 for share, stock in zip(proportions, self.stock, strict=True)]
+        bounds = list(accumulate(shares))
+        last = max(number for number, share in enumerate(shares) if share or not number)
+        total, draw = bounds[-1], self._rng.random
+        if not total:
+            return num_draws
+        log_miss = _log_miss(total / math.fsum(proportions))
         made = 0
         while len(taken) < length:
-            made += self._wasted(hit, num_draws) + 1
+            made += 1 + int(min(num_draws, math.log(1 - draw()) / log_miss))
             if made > num_draws:
                 return num_draws
-            number = self._pick(bounds)
-            self._take(number)
+            number = bisect_right(bounds, draw() * total, hi=last)
             taken.append(number)
+            self.stock[number] -= 1
             if not self.stock[number]:
                 break
         return made
-
-    def _wasted(self, hit: float, most: int) -> int:
-        """Return how many draws are wasted before one hits, `most` for as many or more. hit: a draw's chance to."""
-        if hit >= 1:
-            return 0
-        if hit <= 0:
-            return most
-        return int(min(most, math.log(1 - self._rng.random()) / math.log1p(-hit)))
-
-    def _pick(self, bounds: list[float]) -> int:
-        """Return a class that has samples left, by its share."""
-        while True:
-            number = bisect_right(bounds, self._rng.random() * bounds[-1])
-            if number < len(bounds):  # else the product was rounded up to the last bound
-                return number
 
     def _take(self, number: int) -> bool:
         if not self.stock[number]:
             return False
         self.stock[number] -= 1
         return True
+
+
+def _log_miss(hit: float) -> float:
+    """Return the logarithm of a draw's chance to be wasted; tiny or huge where the chance to hit rounds to 0 or 1."""
+    return math.log1p(-min(max(hit, 1e-300), 1 - 1e-16))

@@ -80,11 +80,12 @@ def _compact(labels: NDArray[Any]) -> tuple[NDArray[np.integer], Ints] | None:
     low, high = int(labels.min()), int(labels.max())
     if high - low > max(1 << 16, len(labels)):
         return None
-    counts = np.bincount((labels - labels.dtype.type(low)).astype(np.int64))
-    if counts.all():
-        return labels - labels.dtype.type(low), counts
-    numbers = np.cumsum(counts > 0) - 1
-    return numbers[labels - labels.dtype.type(low)], counts[counts > 0]
+    codes: NDArray[np.integer] = labels if low == 0 else labels - labels.dtype.type(low)
+    sizes = np.bincount(codes.astype(np.int64, copy=False))
+    if sizes.all():
+        return codes, sizes
+    numbers = np.cumsum(sizes > 0) - 1
+    return numbers[codes], sizes[sizes > 0]
 
 
 def _unique(labels: NDArray[Any]) -> tuple[NDArray[np.integer], Ints]:

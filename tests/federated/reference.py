@@ -14,7 +14,7 @@ def pfl() -> SimpleNamespace:
     method = multiprocessing.get_start_method(allow_none=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pfl.model.pytorch
+        import pfl.model.pytorch  # noqa: F401 - chooses the framework that the others work with
         from pfl.data import dataset, federated_dataset, partition, pytorch, sampling
     multiprocessing.set_start_method(method, force=True)
     names = {

@@ -39,7 +39,9 @@ def make_plain() -> FederatedDataset:
 
 def make_weighted() -> FederatedDataset:
     weights = {user: user + 1 for user in USERS}
-    return FederatedDataset(lambda user: Dataset(SLICES[user], user_id=user), get_user_sampler("random", USERS), weights)
+    return FederatedDataset(
+        lambda user: Dataset(SLICES[user], user_id=user), get_user_sampler("random", USERS), weights
+    )
 
 
 def make_artificial() -> ArtificialFederatedDataset:
@@ -184,14 +186,18 @@ def test_seeds_are_whole_numbers_below_2_to_the_32() -> None:
 
 
 def test_from_slices_takes_sequences() -> None:
-    dataset = FederatedDataset.from_slices([(np.arange(2),), (np.arange(5),)], get_user_sampler("minimize_reuse", [0, 1]))
+    dataset = FederatedDataset.from_slices(
+        [(np.arange(2),), (np.arange(5),)], get_user_sampler("minimize_reuse", [0, 1])
+    )
     assert [(user.user_id, len(user)) for user, _ in dataset.get_cohort(3)] == [(0, 2), (1, 5), (0, 2)]
 
 
 def test_dirichlet_slices_are_a_partition() -> None:
     labels = np.repeat(["a", "b"], 50)
     np.random.seed(0)
-    dataset = FederatedDataset.from_slices_with_dirichlet_class_distribution((np.arange(100), labels), labels, 0.5, lambda: 10)
+    dataset = FederatedDataset.from_slices_with_dirichlet_class_distribution(
+        (np.arange(100), labels), labels, 0.5, lambda: 10
+    )
     users = {user.user_id: user for user, _ in dataset.get_cohort(300)}
     assert sorted(users) == list(range(10))
     samples = np.concatenate([user.raw_data[0] for user in users.values()])
@@ -201,7 +207,9 @@ def test_dirichlet_slices_are_a_partition() -> None:
 
 def test_too_few_samples_for_one_dirichlet_user_is_an_error() -> None:
     with pytest.raises(UsageError, match="3 labels are fewer than the first user's length"):
-        FederatedDataset.from_slices_with_dirichlet_class_distribution((np.arange(3),), np.zeros(3, int), 1.0, lambda: 4)
+        FederatedDataset.from_slices_with_dirichlet_class_distribution(
+            (np.arange(3),), np.zeros(3, int), 1.0, lambda: 4
+        )
 
 
 def test_mixture_follows_its_weights() -> None:

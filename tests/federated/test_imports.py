@@ -23,7 +23,9 @@ sys.meta_path.insert(0, NoTorch())
 
 
 def run(script: str) -> str:
-    result = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, timeout=60)
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, timeout=60
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -34,7 +36,9 @@ def test_importing_the_package_imports_neither_numpy_nor_torch() -> None:
 
 def test_importing_every_public_name_does_not_import_torch() -> None:
     for module in ("fedsynth", "fedsynth.federated"):
-        assert run(f"import sys\nfrom {module} import *\nprint('torch' in sys.modules, Dataset, load)").startswith("False")
+        assert run(f"import sys\nfrom {module} import *\nprint('torch' in sys.modules, Dataset, load)").startswith(
+            "False"
+        )
 
 
 def test_public_names_are_the_same_in_both_places() -> None:
@@ -49,7 +53,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_only_one_module_imports_torch() -> None:
-    importing = {path.name for path in Path(federated.__file__).parent.glob("*.py") if "import torch\n" in path.read_text()}
+    importing = {
+        path.name for path in Path(federated.__file__).parent.glob("*.py") if "import torch\n" in path.read_text()
+    }
     assert importing == {"torch.py"}
 
 

@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 from fedsynth.errors import DataError, StageError, UsageError
-from fedsynth.federated import DatasetSplit, DistributedContext, LeafDataset, TabularDataset, load, load_splits, use_context
+from fedsynth.federated import (
+    DatasetSplit,
+    DistributedContext,
+    LeafDataset,
+    TabularDataset,
+    load,
+    load_splits,
+    use_context,
+)
 from tests.commands import ROOT, fedsynth, generate
 from tests.conftest import WriteLeaf
 
@@ -158,7 +166,10 @@ def test_opening_reads_the_head_only(write_leaf: WriteLeaf) -> None:
 @pytest.mark.parametrize(
     ("user_data", "message"),
     [
-        ({"b": {"x": [[1]], "y": [1]}, "a": {"x": [[1]], "y": [1]}}, 'user "b" has 2 in num_samples but 1 entries in x'),
+        (
+            {"b": {"x": [[1]], "y": [1]}, "a": {"x": [[1]], "y": [1]}},
+            'user "b" has 2 in num_samples but 1 entries in x',
+        ),
         ({"b": {"x": [[1], [2]], "y": [1]}, "a": {"x": [[1]], "y": [1]}}, "2 entries in x and 1 in y"),
         ({"b": {"x": [[1], [2]]}, "a": {}}, 'user "b" has no "y"'),
         ({"b": {"x": [[1], [2]], "y": 3}, "a": {}}, 'user "b" has "y" that is not a list'),
@@ -366,7 +377,7 @@ def test_splits_after_splitting_by_user_are_an_error(tmp_path: Path) -> None:
     fedsynth(tmp_path, "preprocess", "-s", "niid", "--sf", "1.0", "-k", "0", "-t", "user", "--tf", "0.6")
     drawn = {user.user_id for subset in ("train", "test") for user, _ in load(data, subset).get_cohort(50)}
     assert len(drawn) > 5
-    with pytest.raises(StageError, match="no user is in both train and test, .* `-t sample` instead of `-t user`"):
+    with pytest.raises(StageError, match=r"no user is in both train and test, .* `-t sample` instead of `-t user`"):
         load_splits(data)
 
 

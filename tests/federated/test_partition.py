@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from fedsynth.errors import UsageError
 from fedsynth.federated import partition_by_dirichlet_class_distribution as partition
 from tests.federated.reference import pfl
 
@@ -34,7 +33,9 @@ def test_each_index_at_most_once_and_lengths_as_asked(
     labels = np.random.permutation(np.repeat(np.arange(len(sizes)) * 7 - 3, sizes))
     source = itertools.cycle(lengths)
     users = partition(labels, alpha, lambda: next(source), after)
-    asked = list(itertools.takewhile(lambda total: total <= len(labels), itertools.accumulate(itertools.cycle(lengths))))
+    asked = list(
+        itertools.takewhile(lambda total: total <= len(labels), itertools.accumulate(itertools.cycle(lengths)))
+    )
     assert [len(user) for user in users] == [b - a for a, b in itertools.pairwise([0, *asked])]
     flat = [index for user in users for index in user]
     assert len(set(flat)) == len(flat)

@@ -32,6 +32,11 @@ def test_blocks_run(folder: Path, block: str) -> None:
     if "torch" in block:
         pytest.importorskip("torch")
     result = subprocess.run(
-        [sys.executable, "-c", block], cwd=folder, env=environment(), capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", block],
+        cwd=folder,
+        env=environment(OMP_NUM_THREADS="1"),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert result.returncode == 0, result.stderr

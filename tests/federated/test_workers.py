@@ -74,6 +74,11 @@ def test_workers_under_torch_distributed_agree(tmp_path: Path, workers: list[Any
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     gathered = run_workers(
-        tmp_path, "--gloo", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), PYTHONWARNINGS="default", OMP_NUM_THREADS="1"
+        tmp_path,
+        "--gloo",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+        PYTHONWARNINGS="default",
+        OMP_NUM_THREADS="1",
     )
     assert gathered[0] == gathered[1] == gathered[2] == workers

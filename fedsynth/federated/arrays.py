@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 from numpy.typing import DTypeLike, NDArray
 
 from fedsynth.errors import DataError
@@ -90,8 +90,12 @@ def cached_arrays(file: LazyLeafFile, types: ArrayTypes, folder: Path) -> Cached
     """
     name = hashlib.sha256(str(file.path.absolute()).encode()).hexdigest()[:16]
     key = f"{name}-{file.state.size}-{file.state.mtime_ns}-{types.features.str[1:]}-{types.labels.str[1:]}"
-    with contextlib.suppress(OSError, ValueError):
+    try:
         return _open(folder / key, file)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, EOFError):  # damaged
+        shutil.rmtree(folder / key, ignore_errors=True)
     if not _make(file, types, folder, key):
         return None
     for old in folder.glob(f"{name}-*"):
@@ -101,7 +105,7 @@ def cached_arrays(file: LazyLeafFile, types: ArrayTypes, folder: Path) -> Cached
 
 
 def _open(folder: Path, file: LazyLeafFile) -> CachedArrays:
-    """Map a cache. Raises OSError if there is none, ValueError if it is damaged."""
+    """Map a cache. Raises FileNotFoundError if there is none, OSError, ValueError or EOFError if it is damaged."""
     x, y = (np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in "xy")
     offsets = np.load(folder / "offsets.npy")
     if not len(x) == len(y) == offsets[-1] or not np.array_equal(np.diff(offsets), file.num_samples):
@@ -110,15 +114,17 @@ def _open(folder: Path, file: LazyLeafFile) -> CachedArrays:
 
 
 def _make(file: LazyLeafFile, types: ArrayTypes, folder: Path, key: str) -> bool:
-    """Write the cache beside its place, then move it there; say whether that was possible."""
+    """Write the cache beside its place, then move it there, unless another process was faster.
+
+    Returns whether the samples can be cached. Raises OSError where nothing can be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-", ignore_cleanup_errors=True) as new:
         made = Path(new) / key
         made.mkdir()
         if not _write(file, types, made):
             return False
-        shutil.rmtree(folder / key, ignore_errors=True)  # damaged, or _open had taken it
-        with contextlib.suppress(OSError):  # another process was faster
+        with contextlib.suppress(OSError):
             made.rename(folder / key)
     return True
 
@@ -127,31 +133,29 @@ def _write(file: LazyLeafFile, types: ArrayTypes, folder: Path) -> bool:
     offsets = np.concatenate([[0], np.cumsum(file.num_samples, dtype=np.int64)])
     if offsets[-1] == 0:
         return False
-    users = _decoded(file, types)
-    first, first_x, _ = next(users)
-    x = open_memmap(folder / "x.npy", "w+", types.features, (int(offsets[-1]), *first_x.shape[1:]))
-    y = open_memmap(folder / "y.npy", "w+", types.labels, (int(offsets[-1]),))
-    for user, user_x, user_y in _decoded(file, types, first):
-        start, stop = offsets[user], offsets[user + 1]
-        if (
-            user_x.shape != (stop - start, *x.shape[1:])
-            or user_y.shape != (stop - start,)
-            or _has_objects(user_x, user_y)
-        ):
-            return False
-        x[start:stop], y[start:stop] = user_x, user_y
-    x.flush()
-    y.flush()
+    first_x, first_y = next(_decoded(file, types))
+    if _unlike(first_x, first_x) or _unlike(first_y, first_y):
+        return False
+    with (folder / "x.npy").open("wb") as x, (folder / "y.npy").open("wb") as y:
+        for part, first in ((x, first_x), (y, first_y)):
+            shape = (int(offsets[-1]), *first.shape[1:])
+            write_array_header_1_0(part, {"descr": first.dtype.str, "fortran_order": False, "shape": shape})
+        for user_x, user_y in _decoded(file, types):
+            if _unlike(user_x, first_x) or _unlike(user_y, first_y):
+                return False
+            x.write(user_x.tobytes())
+            y.write(user_y.tobytes())
     np.save(folder / "offsets.npy", offsets)
     return True
 
 
-def _decoded(file: LazyLeafFile, types: ArrayTypes, start: int = 0) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
+def _decoded(file: LazyLeafFile, types: ArrayTypes) -> Iterator[Samples]:
     """Yield the users who have samples."""
-    for user in range(start, len(file.users)):
-        if file.num_samples[user]:
-            yield user, *read_arrays(file, user, types)
+    for user, size in enumerate(file.num_samples):
+        if size:
+            yield read_arrays(file, user, types)
 
 
-def _has_objects(*arrays: NDArray[Any]) -> bool:
-    return any(array.dtype.kind == "O" for array in arrays)
+def _unlike(array: NDArray[Any], first: NDArray[Any]) -> bool:
+    """Whether an array can't stand behind the first one in a file, or is of objects."""
+    return array.dtype.kind == "O" or array.dtype != first.dtype or array.shape[1:] != first.shape[1:]

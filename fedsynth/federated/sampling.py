@@ -6,7 +6,6 @@ All draw from NumPy's global state, which the federated datasets seed for each d
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -33,10 +32,13 @@ class MinimizeReuseUserSampler:
     """Cycles through the ids in order, so that each comes again as late as can be."""
 
     def __init__(self, user_ids: Iterable[Any]) -> None:
-        self._user_ids = cycle(_some(user_ids, "user_ids"))
+        self._user_ids = _some(user_ids, "user_ids")
+        self._next = 0
 
     def __call__(self) -> Any:
-        return next(self._user_ids)
+        user_id = self._user_ids[self._next]
+        self._next = (self._next + 1) % len(self._user_ids)
+        return user_id
 
 
 class RandomDataSampler:
@@ -54,11 +56,14 @@ class MinimizeReuseDataSampler:
     """Returns the next indices of an endless cycle through [0, max_bound)."""
 
     def __init__(self, max_bound: int) -> None:
-        self._indices = cycle(range(_at_least_1(max_bound)))
+        self._max_bound = _at_least_1(max_bound)
+        self._next = 0
 
     def __call__(self, n: int) -> list[int]:
         """Return the next n indices."""
-        return list(islice(self._indices, n))
+        indices = [number % self._max_bound for number in range(self._next, self._next + n)]
+        self._next = (self._next + n) % self._max_bound
+        return indices
 
 
 class DirichletDataSampler:
@@ -100,6 +105,17 @@ class DirichletDataSampler:
         return proportions
 
 
+class _InTurn:
+    """Draws from one sampler after another, over and over."""
+
+    def __init__(self, samplers: Sequence[UserSampler]) -> None:
+        self._next_sampler = MinimizeReuseUserSampler(samplers)
+
+    def __call__(self) -> Any:
+        sampler = self._next_sampler()
+        return sampler()
+
+
 class CrossSiloUserSampler:
     """Draws users silo by silo, so that in each round every silo contributes.
 
@@ -127,12 +143,11 @@ class CrossSiloUserSampler:
             )
         samplers = [get_user_sampler(sampling_type, users) for users in silos.values()]
         dealt = self.assign_silo_to_process(len(samplers), num_nodes, context.local_size)
-        turns = [cycle([samplers[silo] for silo in dealt[worker]]) for worker in range(context.world_size)]
-        self._turns = cycle(turns)
+        workers = [_InTurn([samplers[silo] for silo in dealt[worker]]) for worker in range(context.world_size)]
+        self._workers = _InTurn(workers)
 
     def __call__(self) -> Any:
-        silo_sampler = next(next(self._turns))
-        return silo_sampler()
+        return self._workers()
 
     @staticmethod
     def assign_silo_to_process(num_silos: int, num_nodes: int, num_local_processes: int) -> dict[int, list[int]]:

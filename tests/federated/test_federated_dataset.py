@@ -253,8 +253,11 @@ def test_a_negative_cohort_is_an_error() -> None:
         make_plain().get_cohort(-1)
 
 
-def test_federated_datasets_pickle_in_the_middle() -> None:
-    dataset = make_plain()
+@pytest.mark.parametrize("sampler", ["random", "minimize_reuse", "silos"])
+def test_federated_datasets_pickle_in_the_middle(sampler: str) -> None:
+    silos = {0: USERS[:5], 1: USERS[5:8], 2: USERS[8:]} if sampler == "silos" else None
+    kind = "minimize_reuse" if sampler == "silos" else sampler
+    dataset = FederatedDataset.from_slices(SLICES, get_user_sampler(kind, USERS, silos))
     list(dataset.get_cohort(3))
     copy = pickle.loads(pickle.dumps(dataset))
     assert pairs(copy.get_cohort(4)) == pairs(dataset.get_cohort(4))

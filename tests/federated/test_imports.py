@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,22 +15,29 @@ import fedsynth
 from fedsynth import federated
 from tests.commands import ROOT, environment
 
-WITHOUT_TORCH = """
-import sys
-class NoTorch:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
-sys.meta_path.insert(0, NoTorch())
-"""
 
-
-def run(script: str) -> str:
-    result = subprocess.run(
-        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, timeout=60
-    )
+def run(script: str, *options: str, **variables: str) -> str:
+    command = [sys.executable, *options, "-c", script]
+    env = environment(**variables)
+    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+@pytest.fixture(scope="module")
+def run_without_torch(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Run in an environment that has what fedsynth requires, and no torch."""
+    site = tmp_path_factory.mktemp("site")
+    for name in ("numpy", "orjson", "msgspec"):
+        installed = Path(importlib.import_module(name).__file__ or "").parent
+        for folder in (installed, installed.with_name(f"{name}.libs")):
+            if folder.exists():
+                (site / folder.name).symlink_to(folder)
+    return lambda script: run(script, "-S", PYTHONPATH=os.pathsep.join([str(ROOT), str(site)]))
+
+
+def test_the_environment_without_torch_has_none(run_without_torch: Callable[[str], str]) -> None:
+    assert run_without_torch("import importlib.util; print(importlib.util.find_spec('torch'))").strip() == "None"
 
 
 def test_importing_the_package_imports_neither_numpy_nor_torch() -> None:
@@ -68,8 +78,10 @@ def test_only_one_module_imports_torch() -> None:
         "load(framework='torch')",
     ],
 )
-def test_without_torch_a_torch_class_names_the_install_command(use: str) -> None:
-    script = f"""{WITHOUT_TORCH}
+def test_without_torch_a_torch_class_names_the_install_command(
+    use: str, run_without_torch: Callable[[str], str]
+) -> None:
+    script = f"""
 from fedsynth import *
 from fedsynth.federated import *
 try:
@@ -77,17 +89,17 @@ try:
 except ImportError as error:
     print(error)
 """
-    assert run(script).strip() == 'PyTorch is not installed; run `pip install "fedsynth[torch]"`'
+    assert run_without_torch(script).strip() == 'PyTorch is not installed; run `pip install "fedsynth[torch]"`'
 
 
-def test_without_torch_everything_else_works() -> None:
-    script = f"""{WITHOUT_TORCH}
+def test_without_torch_everything_else_works(run_without_torch: Callable[[str], str]) -> None:
+    script = """
 import numpy as np
 from fedsynth.federated import *
-users = FederatedDataset.from_slices({{0: (np.arange(3),)}}, get_user_sampler("random", [0]))
+users = FederatedDataset.from_slices({0: (np.arange(3),)}, get_user_sampler("random", [0]))
 print([len(user) for user, _ in users.get_cohort(2)], load.__name__)
 """
-    assert run(script).strip() == "[3, 3] load"
+    assert run_without_torch(script).strip() == "[3, 3] load"
 
 
 def test_the_package_is_tested_where_it_is() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ class _Variables:
     world_size: str
     local_rank: str
     local_size: str
+    local_sizes: str = ""
+    """Holds the sizes of all nodes, as in `3(x2),1`; read where local_size is missing."""
 
 
 _LAUNCHERS = (
@@ -70,7 +73,7 @@ _LAUNCHERS = (
     _Variables(
         "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"
     ),
-    _Variables("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE"),
+    _Variables("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"),
 )
 
 _current: ContextVar[DistributedContext | None] = ContextVar("fedsynth_distributed_context", default=None)
@@ -107,13 +110,14 @@ def _from_variables(environ: Mapping[str, str], names: _Variables) -> Distribute
         raise UsageError(f"{present} is set but {missing} is not, expected both; set it or unset the other")
     local_rank, local_size = (_number(environ, name) for name in (names.local_rank, names.local_size))
     if local_size is None:
-        local_size = world_size
+        sizes = re.match(r"\d+", environ.get(names.local_sizes, ""))
+        local_size = int(sizes[0]) if sizes else world_size
     if local_rank is None:
         local_rank = rank % max(local_size, 1)
     try:
         return DistributedContext(rank, world_size, local_rank, local_size)
     except UsageError as error:
-        variables = ", ".join(f"{name}={environ.get(name, 'unset')}" for name in vars(names).values())
+        variables = ", ".join(f"{name}={environ.get(name, 'unset')}" for name in vars(names).values() if name)
         raise UsageError(f"{variables}: {error}") from error
 
 

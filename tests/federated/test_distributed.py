@@ -21,7 +21,7 @@ SLURM = {"SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_LOCALID": "2", "SLURM_
 
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in {**TORCHRUN, **OPEN_MPI, **SLURM}:
+    for name in {**TORCHRUN, **OPEN_MPI, **SLURM, "SLURM_TASKS_PER_NODE": ""}:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -41,6 +41,10 @@ def test_without_a_launcher_there_is_one_worker() -> None:
         (TORCHRUN, DistributedContext(3, 4, 1, 2)),
         (OPEN_MPI, DistributedContext(1, 2, 1, 2)),
         (SLURM, DistributedContext(5, 6, 2, 3)),
+        (
+            {"SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_LOCALID": "2", "SLURM_TASKS_PER_NODE": "3(x2)"},
+            DistributedContext(5, 6, 2, 3),
+        ),
         ({"RANK": "1", "WORLD_SIZE": "3"}, DistributedContext(1, 3, 1, 3)),
     ],
 )

@@ -154,7 +154,8 @@ class PyTorchFederatedDataset(FederatedDataset):
         try:
             dataset = next(self._stream)
         except BaseException:
-            self._ahead.popleft()
+            if self._ahead:  # else it was drawing that failed
+                self._ahead.popleft()
             self._stop_stream()
             raise
         return dataset, self._ahead.popleft()[current_context().rank].seed

@@ -178,6 +178,22 @@ def test_an_error_while_loading_is_raised_and_costs_one_user() -> None:
     assert seen == [0, 1, "ill", 3, 4]
 
 
+def test_an_error_while_drawing_is_raised_and_drawing_goes_on() -> None:
+    turns = iter([0, None, 2])
+
+    def sampler() -> int:
+        user = next(turns)
+        if user is None:
+            raise LookupError("nobody is there")
+        return user
+
+    dataset = PyTorchFederatedDataset(TensorUsers(), sampler, seed=1)
+    assert next(dataset)[0].user_id == 0
+    with pytest.raises(LookupError, match="nobody is there"):
+        next(dataset)
+    assert next(dataset)[0].user_id == 2
+
+
 def test_workers_share_pytorch_users_out() -> None:
     for weights in (None, {user: user + 1 for user in USERS}):
         shares = []

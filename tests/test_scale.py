@@ -126,7 +126,12 @@ def test_two_processes_write_the_bytes_of_one(
 
 @pytest.mark.parametrize(("name", "options"), [("niid", OPTIONS), ("iid", IID)])
 def test_dask_cluster_writes_the_bytes_of_one_process(
-    name: str, options: list[str], sharded: Path, expected: dict[str, dict[str, bytes]], cluster: Cluster, tmp_path: Path
+    name: str,
+    options: list[str],
+    sharded: Path,
+    expected: dict[str, dict[str, bytes]],
+    cluster: Cluster,
+    tmp_path: Path,
 ) -> None:
     fedsynth(copy(sharded, tmp_path), "preprocess", *options, "--scheduler", cluster.address)
     assert contents(tmp_path / "data") == expected[name]

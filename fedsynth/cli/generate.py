@@ -10,7 +10,8 @@ import click
 from click.core import ParameterSource
 
 from fedsynth.cli.console import progress_bar, show_result
-from fedsynth.cli.parsing import LeafCommand, data_dir, option, overwrite, parse_probabilities
+from fedsynth.cli.parsing import LeafCommand, data_dir, option, overwrite, parse_probabilities, scheduler, workers
+from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
 
 
@@ -43,12 +44,30 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 @_knob("alpha", float, "With fedprox: standard deviation of the users' models around a common one (1.0).")
 @_knob("beta", float, "With fedprox: standard deviation of the users' samples around a common place (1.0).")
 @option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one place for all users.")
+@option(
+    "-stream", "--stream", default="leaf", metavar="[leaf|independent]", help="One sequence of draws, or one a task."
+)
+@option("-num-shards", "--num-shards", type=int, default=1, help="Number of files (1).")
 @overwrite
+@workers
+@scheduler
 @data_dir
 @click.pass_context
-def generate(context: click.Context, /, data_dir: Path, overwrite: bool, model: str, **options: Any) -> None:
+def generate(
+    context: click.Context,
+    /,
+    data_dir: Path,
+    overwrite: bool,
+    model: str,
+    stream: str,
+    num_shards: int,
+    workers: int,
+    scheduler: str | None,
+    **options: Any,
+) -> None:
     """Generate all_data/all_data.json and the ground truth."""
-    from fedsynth.generate.models import choose_model  # NumPy: 100 ms that only this command pays
+    from fedsynth.generate.dataset import Dataset  # NumPy: 100 ms that only this command pays
+    from fedsynth.generate.models import choose_model
     from fedsynth.pipeline.generate import generate as run_generator
 
     chosen = choose_model(model)
@@ -58,7 +77,10 @@ def generate(context: click.Context, /, data_dir: Path, overwrite: bool, model: 
             allowed = ", ".join(_dashed(option) for option in chosen.options)
             raise UsageError(f"{_dashed(name)} makes no sense with -model {model}, which takes {allowed}; leave it out")
     parameters = chosen.parameters(**{name: options[name] for name in chosen.options if options[name] is not None})
-    show_result(run_generator(data_dir, parameters, overwrite=overwrite, bar=progress_bar))
+    dataset = Dataset(parameters, stream=stream, num_shards=num_shards)
+    with open_engine(workers, scheduler) as engine:
+        folder = data_dir if engine.local else data_dir.absolute()
+        show_result(run_generator(folder, dataset, overwrite=overwrite, engine=engine, bar=progress_bar))
 
 
 def _given(context: click.Context, options: dict[str, Any]) -> list[str]:

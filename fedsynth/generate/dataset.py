@@ -1,32 +1,139 @@
-"""Generate a whole dataset: one file of users, and the truth about them."""
+"""Generate a whole dataset: files of users, and the truth about them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
-from fedsynth.generate.models import MODELS, AnyParameters, recorded
+from fedsynth.engine import Engine, Progress
+from fedsynth.errors import UsageError
+from fedsynth.generate.models import INDEPENDENT, LEAF, MODELS, AnyParameters, Stream
 from fedsynth.generate.text import task_pieces
-from fedsynth.leaf.reader import LeafIndex, Progress
+from fedsynth.leaf.layout import shard_names
+from fedsynth.leaf.reader import check_shared
 from fedsynth.leaf.stamp import FileStamp
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.truth import TruthWriter
 
 
+@dataclass(frozen=True)
+class Dataset:
+    """What is to be generated. stream: "leaf", one sequence of draws, or "independent", one for each task.
+
+    num_shards: files; the tasks go to them in consecutive runs of nearly equal size. Raises UsageError for a stream
+    that is not known, or more shards than tasks.
+    """
+
+    parameters: AnyParameters
+    stream: str = LEAF
+    num_shards: int = 1
+
+    def __post_init__(self) -> None:
+        if self.stream not in (LEAF, INDEPENDENT):
+            raise UsageError(f"-stream is {self.stream!r}, expected {LEAF} or {INDEPENDENT}")
+        if not 1 <= self.num_shards <= self.parameters.num_tasks:
+            raise UsageError(
+                f"-num-shards is {self.num_shards}, expected 1 to the number of tasks, {self.parameters.num_tasks}"
+            )
+
+    @property
+    def shards(self) -> dict[str, range]:
+        """The files' names, and the numbers of their tasks."""
+        size, larger = divmod(self.parameters.num_tasks, self.num_shards)
+        sizes = [size + (shard < larger) for shard in range(self.num_shards)]
+        runs = [range(end - size, end) for end, size in zip(accumulate(sizes), sizes, strict=True)]
+        return dict(zip(shard_names(self.num_shards), runs, strict=True))
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What decides about the users, as JSON values: what the truth keeps, and the manifest with the shards."""
+        values = {"model": self.parameters.model, "stream": self.stream, **asdict(self.parameters)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One file. path: where; tasks: the numbers of its users."""
+
+    path: Path
+    dataset: Dataset
+    tasks: range
+
+    @property
+    def users(self) -> int:
+        """Number of users to deal with, for progress bars."""
+        return len(self.tasks)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file that was written. num_samples: [users]; truth: [users], what is true of each, unless it is kept already."""
+
+    stamp: FileStamp
+    num_samples: Sequence[int]
+    truth: Sequence[Mapping[str, Any]]
+
+
 def write_dataset(
-    path: Path, truth_path: Path, parameters: AnyParameters, progress: Progress
-) -> tuple[FileStamp, LeafIndex]:
-    """Draw all tasks, write them as users "0", "1", ... and the ground truth; return the file's stamp and index.
+    folder: Path, truth_path: Path, dataset: Dataset, engine: Engine, progress: Progress
+) -> dict[str, Shard]:
+    """Draw all tasks, write them as users "0", "1", ... and the ground truth; return the files by name.
 
     Holds one task's samples and their text, and for each user his name, size and, for LEAF's process, cluster and K
-    numbers; for Synthetic(alpha, beta) D + 1.
+    numbers; in other processes what is true of a shard's users. Raises UsageError if several workers are to draw from
+    one sequence.
     """
-    stream = MODELS[parameters.model].stream(parameters)
-    users = [str(number) for number in range(parameters.num_tasks)]
-    sizes = stream.sizes.tolist()
-    with TruthWriter(truth_path, users, sizes, recorded(parameters)) as truth, LeafWriter(path, users, sizes) as writer:
-        for task in stream.tasks():
+    if not engine.inline and dataset.stream == LEAF:
+        raise UsageError(
+            "-stream leaf is one sequence of draws, which workers cannot share; "
+            "add -stream independent (other data of the same law), or leave -workers and -scheduler out"
+        )
+    stream = open_stream(dataset)
+    jobs = [ShardJob(folder / name, dataset, tasks) for name, tasks in dataset.shards.items()]
+    shards = {}
+    with TruthWriter(truth_path, dataset.parameters.num_tasks) as truth:
+        write = partial(write_shard, stream=stream, keep=truth.add) if engine.inline else write_shard_alone
+        results = engine.map(write, jobs, progress=progress, users=lambda job: job.users)
+        for job, shard in zip(jobs, results, strict=True):
+            for row in shard.truth:
+                truth.add(row)
+            shards[job.path.name] = replace(shard, truth=())
+        sizes = [size for shard in shards.values() for size in shard.num_samples]
+        truth.finish(_names(range(len(sizes))), sizes, dataset.recorded, stream.shared_truth)
+    return shards
+
+
+def write_shard(
+    job: ShardJob, progress: Progress, *, stream: Stream, keep: Callable[[Mapping[str, Any]], None]
+) -> Shard:
+    """Write one file from a stream; `keep` is given what is true of each user."""
+    sizes = stream.sizes_of(job.tasks)
+    with LeafWriter(job.path, _names(job.tasks), sizes) as writer:
+        for task in stream.tasks_of(job.tasks):
             writer.write_user(*task_pieces(task))
-            truth.add(task.truth)
+            keep(task.truth)
             progress(1)
-        truth.finish(stream.shared_truth)
-        return writer.finish()
+        stamp, _ = writer.finish()
+    return Shard(stamp, sizes, ())
+
+
+def write_shard_alone(job: ShardJob, progress: Progress) -> Shard:
+    """Write one file in whatever process this is, from a stream of its own; replaces what a dead worker left."""
+    check_shared([job.path.parent])
+    job.path.unlink(missing_ok=True)
+    truth: list[Mapping[str, Any]] = []
+    shard = write_shard(job, progress, stream=open_stream(job.dataset), keep=truth.append)
+    return replace(shard, truth=truth)
+
+
+def open_stream(dataset: Dataset) -> Stream:
+    """Return the draws of a dataset, from the start."""
+    return MODELS[dataset.parameters.model].streams[dataset.stream](dataset.parameters)
+
+
+def _names(tasks: range) -> list[str]:
+    return [str(task) for task in tasks]

@@ -25,47 +25,63 @@ class FedproxStream:
     def __init__(self, parameters: FedproxParameters) -> None:
         self._parameters = parameters
         self._rng = RandomState(parameters.seed)
-        self.sizes: Ints = self._rng.lognormal(4.0, 2.0, parameters.num_tasks).astype(np.int64) + _LEAST
-        self._scales = _feature_scales(parameters.num_dim)
-        self._common: Floats | None = self._model(0.0) if parameters.iid else None
+        self.sizes: Ints = draw_fedprox_sizes(self._rng, parameters.num_tasks)
+        self._scales = feature_scales(parameters.num_dim)
+        self._common: Floats | None = None
+        if parameters.iid:
+            self._common = draw_fedprox_model(self._rng, 0.0, parameters)
+        else:
+            self._draw_places()
 
     @property
     def shared_truth(self) -> dict[str, Any]:
         """Where all users have one model, it is the only one of its basis."""
         return {} if self._common is None else {"Q": self._common[:, :, np.newaxis]}
 
-    def tasks(self) -> Iterator[Task]:
-        """Draw the tasks one after another, once; holds one."""
-        if self._common is None:
-            yield from self._own_tasks()
-            return
-        place = np.zeros(self._parameters.num_dim)
-        for size in self.sizes.tolist():
-            yield self._task(size, self._common, place, {"model_info": np.ones(1)})
+    def sizes_of(self, tasks: range) -> list[int]:
+        """Return the numbers of samples of these tasks."""
+        return list(self.sizes[tasks.start : tasks.stop].tolist())
 
-    def _own_tasks(self) -> Iterator[Task]:
+    def tasks_of(self, tasks: range) -> Iterator[Task]:
+        """Draw the next tasks one after another; holds one."""
+        for task, size in zip(tasks, self.sizes_of(tasks), strict=True):
+            if self._common is not None:
+                place, model, truth = np.zeros(self._parameters.num_dim), self._common, {"model_info": np.ones(1)}
+            else:
+                model = draw_fedprox_model(self._rng, self._model_places[task], self._parameters)
+                place, truth = self._places[task], {"models": model}
+            yield draw_fedprox_task(self._rng, size, model, place, self._scales, truth)
+
+    def _draw_places(self) -> None:
         users, rng = self._parameters.num_tasks, self._rng
-        model_places = rng.normal(0.0, self._parameters.alpha, users)
+        self._model_places = rng.normal(0.0, self._parameters.alpha, users)
         feature_places = rng.normal(0.0, self._parameters.beta, users)
-        places = np.stack([rng.normal(place, 1.0, self._parameters.num_dim) for place in feature_places])
-        for size, model_place, place in zip(self.sizes.tolist(), model_places, places, strict=True):
-            model = self._model(model_place)
-            yield self._task(size, model, place, {"models": model})
-
-    def _model(self, place: float) -> Floats:
-        """Draw W, then b; return [D+1, C], row 0 the bias."""
-        weights = self._rng.normal(place, 1.0, (self._parameters.num_dim, self._parameters.num_classes))
-        bias = self._rng.normal(place, 1.0, self._parameters.num_classes)
-        return np.vstack([bias, weights])
-
-    def _task(self, size: int, model: Floats, place: Floats, truth: dict[str, Any]) -> Task:
-        x = self._rng.standard_normal((size, self._parameters.num_dim))
-        x *= self._scales
-        x += place
-        return Task(x, np.argmax(x @ model[1:] + model[0], axis=1), truth)
+        self._places = np.stack([rng.normal(place, 1.0, self._parameters.num_dim) for place in feature_places])
 
 
-def _feature_scales(num_dim: int) -> Floats:
+def draw_fedprox_sizes(rng: RandomState, num_tasks: int) -> Ints:
+    """Return the number of samples of each task: [num_tasks]."""
+    return rng.lognormal(4.0, 2.0, num_tasks).astype(np.int64) + _LEAST
+
+
+def draw_fedprox_model(rng: RandomState, place: float, parameters: FedproxParameters) -> Floats:
+    """Draw W, then b, around a place; return [D+1, C], row 0 the bias."""
+    weights = rng.normal(place, 1.0, (parameters.num_dim, parameters.num_classes))
+    bias = rng.normal(place, 1.0, parameters.num_classes)
+    return np.vstack([bias, weights])
+
+
+def draw_fedprox_task(
+    rng: RandomState, size: int, model: Floats, place: Floats, scales: Floats, truth: dict[str, Any]
+) -> Task:
+    """Draw the samples of a user. model: [D+1, C]; place, scales: [D], mean and standard deviation of x."""
+    x = rng.standard_normal((size, len(scales)))
+    x *= scales
+    x += place
+    return Task(x, np.argmax(x @ model[1:] + model[0], axis=1), truth)
+
+
+def feature_scales(num_dim: int) -> Floats:
     """Return the standard deviations of x, [D], by NumPy's power as in the program; Python's differs in a last bit."""
-    variances: Floats = np.power(np.arange(1, num_dim + 1, dtype=np.float64), -1.2)
+    variances: Floats = np.arange(1, num_dim + 1) ** -1.2
     return np.sqrt(variances)

@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fedsynth.errors import UsageError
 from fedsynth.generate.fedprox import FedproxStream
+from fedsynth.generate.independent import IndependentFedproxStream, IndependentLeafStream
 from fedsynth.generate.parameters import FedproxParameters, Parameters
 from fedsynth.generate.streams import LeafStream
-from fedsynth.generate.tasks import Ints, Task
+from fedsynth.generate.tasks import Task
 
 AnyParameters = Parameters | FedproxParameters
 
 
-class Stream(Protocol):
-    """All draws of one run. sizes: [num_tasks], known before the first task is drawn."""
+LEAF, INDEPENDENT = "leaf", "independent"
+"""The streams: one sequence of draws, as published programs have it, or one for each task."""
 
-    sizes: Ints
+
+class Stream(Protocol):
+    """The draws of one run. Of one sequence, tasks must be asked for in their order, each once."""
 
     @property
     def shared_truth(self) -> dict[str, Any]:
         """What the truth says of all users together: `TruthWriter.finish` takes it."""
 
-    def tasks(self) -> Iterator[Task]:
-        """Draw the tasks one after another, once; holds one."""
+    def sizes_of(self, tasks: range) -> list[int]:
+        """Return the numbers of samples of these tasks."""
+
+    def tasks_of(self, tasks: range) -> Iterator[Task]:
+        """Draw these tasks one after another; holds one."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A generative process: its parameters, checked when made, and the stream of draws that they give."""
+    """A generative process: its parameters, checked when made, and by name the streams of draws that they give."""
 
     parameters: Callable[..., AnyParameters]
-    stream: Callable[[Any], Stream]
-    options: tuple[str, ...]
+    streams: dict[str, Callable[[Any], Stream]]
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return tuple(inspect.signature(self.parameters).parameters)
 
 
 MODELS = {
-    "leaf": Model(Parameters, LeafStream, tuple(field.name for field in fields(Parameters))),
-    "fedprox": Model(FedproxParameters, FedproxStream, tuple(field.name for field in fields(FedproxParameters))),
+    "leaf": Model(Parameters, {LEAF: LeafStream, INDEPENDENT: IndependentLeafStream}),
+    "fedprox": Model(FedproxParameters, {LEAF: FedproxStream, INDEPENDENT: IndependentFedproxStream}),
 }
 
 
@@ -48,9 +59,3 @@ def choose_model(name: str) -> Model:
     if name not in MODELS:
         raise UsageError(f"-model is {name!r}, expected one of {', '.join(MODELS)}")
     return MODELS[name]
-
-
-def recorded(parameters: AnyParameters) -> dict[str, Any]:
-    """Return parameters as JSON values, with the name of their process: what manifest and truth keep."""
-    values = {"model": parameters.model, **asdict(parameters)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

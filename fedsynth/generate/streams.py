@@ -19,7 +19,7 @@ class LeafStream:
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
-        self.sizes: Ints = draw_sizes(RandomState(parameters.seed), parameters)
+        self.sizes: Ints = draw_sizes(RandomState(parameters.seed), parameters, parameters.num_tasks)
         self._rng = RandomState(parameters.seed)
         self.population: Population = draw_population(self._rng, parameters)
 
@@ -28,7 +28,11 @@ class LeafStream:
         """What the truth says of all users together."""
         return {"Q": self.population.basis, "centers": self.population.centers}
 
-    def tasks(self) -> Iterator[Task]:
-        """Draw the tasks one after another, once; holds one."""
-        for size in self.sizes.tolist():
+    def sizes_of(self, tasks: range) -> list[int]:
+        """Return the numbers of samples of these tasks."""
+        return list(self.sizes[tasks.start : tasks.stop].tolist())
+
+    def tasks_of(self, tasks: range) -> Iterator[Task]:
+        """Draw the next tasks one after another; holds one."""
+        for size in self.sizes_of(tasks):
             yield draw_task(self._rng, size, self.population, self._parameters)

@@ -48,9 +48,9 @@ class Task:
     truth: Mapping[str, Any]
 
 
-def draw_sizes(rng: RandomState, parameters: Parameters) -> Ints:
+def draw_sizes(rng: RandomState, parameters: Parameters, num_tasks: int) -> Ints:
     """Return the number of samples of each task: [num_tasks], a lognormal raised by the least and cut to the most."""
-    sizes = rng.lognormal(parameters.mean_samples, parameters.sigma_samples, parameters.num_tasks)
+    sizes = rng.lognormal(parameters.mean_samples, parameters.sigma_samples, num_tasks)
     whole = np.minimum(sizes, parameters.max_samples).astype(np.int64)  # infinity is no integer
     return np.minimum(whole + parameters.min_samples, parameters.max_samples)
 

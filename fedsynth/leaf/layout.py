@@ -16,8 +16,6 @@ TEST = "test"
 STAGE_FOLDERS = (SAMPLED, REM_USERS, TRAIN, TEST)
 """What preprocessing makes, and what may be cleared; all_data never is."""
 
-ALL_DATA_FILE = "all_data.json"
-
 
 def meta_dir(data_dir: Path) -> Path:
     """Return the folder beside `data` where LEAF keeps seeds and checksums."""
@@ -61,6 +59,11 @@ def fraction_label(fraction: float) -> str:
         return "0"
     text = format(Decimal(repr(fraction)), "f")
     return text.removeprefix("0.")
+
+
+def shard_names(num_shards: int) -> list[str]:
+    """Return the names of all_data's files: LEAF's one, or `all_data_0.json`, `all_data_1.json`, ..."""
+    return [f"{ALL_DATA}.json"] if num_shards == 1 else [f"{ALL_DATA}_{shard}.json" for shard in range(num_shards)]
 
 
 def stepped_name(path: Path, *labels: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fedsynth import __version__
+from fedsynth.engine import INLINE, Engine
 from fedsynth.errors import StageError
-from fedsynth.generate.dataset import write_dataset
-from fedsynth.generate.models import AnyParameters, recorded
-from fedsynth.leaf.layout import ALL_DATA, ALL_DATA_FILE, in_use
+from fedsynth.generate.dataset import Dataset, write_dataset
+from fedsynth.leaf.layout import ALL_DATA, in_use
 from fedsynth.pipeline.manifest import FileRecord, StageRecord
 from fedsynth.pipeline.run import Bar, StageResult, no_bar
 from fedsynth.pipeline.workspace import Workspace, open_workspace
@@ -17,47 +18,55 @@ from fedsynth.truth import FILE_NAME as TRUTH_FILE
 _STAGE = "generate"
 
 
-def generate(data_dir: Path, parameters: AnyParameters, *, overwrite: bool = False, bar: Bar = no_bar) -> StageResult:
-    """Write `all_data/all_data.json` below a data folder and `meta/truth.npz` beside it, both or none.
+def generate(
+    data_dir: Path, dataset: Dataset, *, overwrite: bool = False, engine: Engine = INLINE, bar: Bar = no_bar
+) -> StageResult:
+    """Write the files of `all_data` below a data folder and `meta/truth.npz` beside it, all or none.
 
-    Data that is there already is kept if it was made with the same parameters. Memory: one task's samples and text.
-    Raises StageError if other data is there and not to be overwritten, BusyError if another run is at work.
+    Data that is there already is kept if it was made with the same parameters. Memory: one task's samples and text,
+    and an index of users. Raises StageError if other data is there and not to be overwritten, BusyError if another run
+    is at work, UsageError if several workers are to share one sequence of draws.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     with open_workspace(data_dir) as workspace:
         if in_use(data_dir / ALL_DATA) and not overwrite:
-            return StageResult(_require_same(workspace, parameters), kept=True)
-        return StageResult(_make(workspace, parameters, overwrite, bar), kept=False)
+            return StageResult(_require_same(workspace, dataset), kept=True)
+        return StageResult(_make(workspace, dataset, overwrite, engine, bar), kept=False)
 
 
-def _make(workspace: Workspace, parameters: AnyParameters, overwrite: bool, bar: Bar) -> StageRecord:
+def _make(workspace: Workspace, dataset: Dataset, overwrite: bool, engine: Engine, bar: Bar) -> StageRecord:
     with workspace.staged(_STAGE, [ALL_DATA]) as staged:
-        path = staged.folder(ALL_DATA) / ALL_DATA_FILE
-        with bar(_STAGE, parameters.num_tasks) as progress:
-            stamp, index = write_dataset(path, staged.meta_file(TRUTH_FILE), parameters, progress)
-        totals = {"users": parameters.num_tasks, "samples": sum(index.counts.num_samples)}
+        with bar(_STAGE, dataset.parameters.num_tasks) as progress:
+            truth = staged.meta_file(TRUTH_FILE)
+            shards = write_dataset(staged.folder(ALL_DATA), truth, dataset, engine, progress)
+        samples = sum(sum(shard.num_samples) for shard in shards.values())
+        folder = workspace.data_dir / ALL_DATA
         record = StageRecord(
             stage=_STAGE,
             fedsynth=__version__,
-            parameters=recorded(parameters),
-            seed=parameters.seed,
+            parameters=_recorded(dataset),
+            seed=dataset.parameters.seed,
             inputs=[],
-            outputs=[FileRecord.of(workspace.data_dir / ALL_DATA / ALL_DATA_FILE, stamp)],
+            outputs=[FileRecord.of(folder / name, shard.stamp) for name, shard in shards.items()],
             before=None,
-            after={ALL_DATA: totals},
+            after={ALL_DATA: {"users": dataset.parameters.num_tasks, "samples": samples}},
         )
         staged.commit(record, overwrite=overwrite)
     return record
 
 
-def _require_same(workspace: Workspace, parameters: AnyParameters) -> StageRecord:
+def _recorded(dataset: Dataset) -> dict[str, Any]:
+    return {**dataset.recorded, "num_shards": dataset.num_shards}
+
+
+def _require_same(workspace: Workspace, dataset: Dataset) -> StageRecord:
     """Return the record of the data that is there. Raises StageError unless it is what would be made now."""
     folder = workspace.data_dir / ALL_DATA
     way_out = "add --overwrite to replace it, or name another folder with -data-dir"
     record = workspace.manifest.stages.get(_STAGE)
     if record is None:
         raise StageError(f"{folder}: exists, and nothing in {workspace.meta_dir} tells how it was made; {way_out}")
-    asked = recorded(parameters)
+    asked = _recorded(dataset)
     different = [key for key in asked if record.parameters.get(key) != asked[key]]
     if different:
         found = ", ".join(f"{key} {record.parameters.get(key)}" for key in different)

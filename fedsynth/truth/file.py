@@ -95,20 +95,12 @@ class TruthWriter:
     bytes.
     """
 
-    def __init__(
-        self, path: Path, user_ids: Sequence[str], num_samples: Sequence[int], parameters: Mapping[str, Any]
-    ) -> None:
-        self._users = len(user_ids)
+    def __init__(self, path: Path, num_users: int) -> None:
+        self._users = num_users
         self._path = path
         self._zip = zipfile.ZipFile(path, "x")
         self._rows: dict[str, list[Any]] = {}
         self._models: IO[bytes] | None = None
-        self._head = {
-            "user_ids": list(user_ids),
-            "num_samples": list(num_samples),
-            "checksum": checksum(user_ids, num_samples, parameters),
-            **parameters,
-        }
 
     def __enter__(self) -> TruthWriter:
         return self
@@ -127,13 +119,24 @@ class TruthWriter:
             else:
                 self._rows.setdefault(name, []).append(value)
 
-    def finish(self, shared: Mapping[str, Any]) -> None:
-        """Write everything else, with what all users share."""
+    def finish(
+        self,
+        user_ids: Sequence[str],
+        num_samples: Sequence[int],
+        parameters: Mapping[str, Any],
+        shared: Mapping[str, Any],
+    ) -> None:
+        """Write everything else: who the users are, what was asked of the generator, and what all users share."""
         import numpy as np
 
         if self._models is not None:
             self._models.close()
-        for name, values in {**self._head, **self._rows, **shared}.items():
+        head = {
+            "user_ids": list(user_ids),
+            "num_samples": list(num_samples),
+            "checksum": checksum(user_ids, num_samples, parameters),
+        }
+        for name, values in {**head, **parameters, **self._rows, **shared}.items():
             with naming(self._path), self._zip.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asarray(values), allow_pickle=False)
 

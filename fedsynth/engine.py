@@ -136,6 +136,9 @@ def _processes(workers: int) -> Iterator[Engine]:
 
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_silently) as executor:
+        # All are to start before the first job. Otherwise, should one die while another is being started, the executor
+        # waits for the other for ever (seen on 3.11); the attribute is not public, and without it this still works.
+        vars(executor)["_safe_to_dynamically_spawn_children"] = False
         try:
             yield Engine(executor, workers)
         except BaseException:

@@ -71,7 +71,7 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class Shard:
-    """A file that was written. num_samples: [users]; truth: [users], what is true of each, unless it is kept already."""
+    """A file that was written. num_samples: [users]; truth: [users], or empty where it is kept already."""
 
     stamp: FileStamp
     num_samples: Sequence[int]

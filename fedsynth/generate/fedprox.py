@@ -45,12 +45,15 @@ class FedproxStream:
     def tasks_of(self, tasks: range) -> Iterator[Task]:
         """Draw the next tasks one after another; holds one."""
         for task, size in zip(tasks, self.sizes_of(tasks), strict=True):
-            if self._common is not None:
-                place, model, truth = np.zeros(self._parameters.num_dim), self._common, {"model_info": np.ones(1)}
-            else:
-                model = draw_fedprox_model(self._rng, self._model_places[task], self._parameters)
-                place, truth = self._places[task], {"models": model}
-            yield draw_fedprox_task(self._rng, size, model, place, self._scales, truth)
+            yield self._own_task(task, size) if self._common is None else self._common_task(self._common, size)
+
+    def _own_task(self, task: int, size: int) -> Task:
+        model = draw_fedprox_model(self._rng, self._model_places[task], self._parameters)
+        return draw_fedprox_task(self._rng, size, model, self._places[task], self._scales, {"models": model})
+
+    def _common_task(self, model: Floats, size: int) -> Task:
+        place = np.zeros(self._parameters.num_dim)
+        return draw_fedprox_task(self._rng, size, model, place, self._scales, {"model_info": np.ones(1)})
 
     def _draw_places(self) -> None:
         users, rng = self._parameters.num_tasks, self._rng

@@ -53,6 +53,24 @@ def _read_once(file: FileIO, offset: int, size: int) -> bytes:
         return file.read(size)
 
 
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give errors the name of the file: Python's own lack it when writing fails, as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file, with line feeds on every system, and make it survive a power cut."""
+    with naming(path), path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def sync_file(path: Path) -> None:
     """Make a file's contents survive a power cut."""
     with path.open("rb+") as file:

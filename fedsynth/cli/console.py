@@ -66,8 +66,9 @@ def show_differences(differences: Differences) -> None:
 
 
 def warn(message: str) -> None:
-    """Print a line on standard error."""
-    click.echo(f"fedsynth: {message}", err=True)
+    """Print one line on standard error, whatever names of users and files hold."""
+    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
+    click.echo(f"fedsynth: {line}", err=True)
 
 
 def explain(error: BaseException) -> tuple[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,7 +52,21 @@ class LeafCommand(click.Command):
             name = word.partition("=")[0]
             if name.startswith("-") and name != "-" and not _NUMBER.match(name) and name not in known:
                 raise UsageError(f"no option {name}{_suggestion(name, known)}; `{ctx.command_path} --help` lists all")
+        self._check_negative(ctx, args)
         return super().parse_args(ctx, args)
+
+    def _check_negative(self, ctx: click.Context, args: list[str]) -> None:
+        """Click takes a negative number after an option that may stand alone for another option."""
+        alone = {name for param in self.get_params(ctx) if _may_stand_alone(param) for name in param.opts}
+        for word, following in zip_longest(args, args[1:], fillvalue=""):
+            name, given, value = word.partition("=")
+            value = value if given else following
+            if name in alone and _NUMBER.match(value):
+                raise UsageError(f"{name} is {value}, expected a value that is not negative")
+
+
+def _may_stand_alone(param: click.Parameter) -> bool:
+    return isinstance(param, click.Option) and not param.is_flag and isinstance(param.flag_value, str)
 
 
 def parse_probabilities(ctx: click.Context, param: click.Parameter, value: Any) -> tuple[float, ...] | None:

@@ -22,7 +22,7 @@ def read_head(path: Path) -> dict[str, Any]:
         scanner = Scanner(file, path)
         for key in scanner.members():
             if key != "user_data":
-                head[key] = decode_value(scanner)
+                head[key] = decode_value(scanner, key)
             elif {"users", "num_samples"} <= head.keys():
                 break
             else:
@@ -32,13 +32,17 @@ def read_head(path: Path) -> dict[str, Any]:
     return head
 
 
-def decode_value(scanner: Scanner) -> Any:
-    """Return the next value, parsed. Raises DataError if it is not JSON."""
+def decode_value(scanner: Scanner, key: str) -> Any:
+    """Return the next value, which is `key`'s, parsed. Raises DataError if it is not JSON."""
     offset, text = scanner.value()
     try:
-        return json.loads(text.decode())
+        return json.loads(text.decode(), parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
-        raise scanner.error(f"a value that can't be read ({error})", offset) from error
+        raise scanner.error(f'"{key}" can not be read ({error})', offset) from error
+
+
+def _reject_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def check_head(path: Path, head: dict[str, Any]) -> list[str]:
@@ -65,6 +69,6 @@ def _list_of(path: Path, head: dict[str, Any], key: str, kind: type) -> list[Any
         found = "none" if key not in head else type(values).__name__
         raise DataError(f'{path}: expected a list "{key}", found {found}; generate or fetch the file again')
     for value in values:
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise DataError(f'{path}: {value!r} in "{key}", expected only {kind.__name__} values; fix the file')
     return values

@@ -53,7 +53,7 @@ def read_index(path: Path, progress: Progress = no_progress) -> LeafIndex:
             if key == "user_data":
                 places = dict(_read_places(scanner, progress))
             else:
-                head[key] = decode_value(scanner)
+                head[key] = decode_value(scanner, key)
         scanner.end()
     if places is None:
         raise DataError(f'{path}: no "user_data", which every LEAF file has; generate or fetch the file again')

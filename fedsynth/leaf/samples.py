@@ -76,6 +76,9 @@ def join_samples(x: Sequence[Raw], y: Sequence[Raw]) -> bytes:
 def _read(text: bytes) -> UserSamples:
     try:
         user = _read_standard(text) or _read_any_keys(text)
+    except UnicodeDecodeError as error:  # msgspec's, of a key
+        _check_utf8(text)
+        raise MalformedError("text that is not UTF-8") from error
     except msgspec.DecodeError as error:
         if not _SURROGATE.search(text):
             _fail(text, error)
@@ -112,9 +115,11 @@ def _entries(raw: msgspec.Raw) -> Sequence[Raw] | bytes:
 def _read_slowly(text: bytes) -> UserSamples:
     """Check with the standard library, split with the scanner."""
     try:
-        json.loads(_check_utf8(text), parse_constant=_reject_constant)
+        values = json.loads(_check_utf8(text), parse_constant=_reject_constant, parse_int=str)
     except json.JSONDecodeError as error:
         raise MalformedError(error.msg, len(error.doc[: error.pos].encode())) from error
+    if not isinstance(values, dict):
+        raise MalformedError("a value that is not an object with x and y")
     scanner = Scanner(io.BytesIO(text), Path())
     return _from_entries({key: _scan_entries(scanner.value()[1]) for key in scanner.members()})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from fedsynth.errors import DataError
 from fedsynth.leaf.writer import FileStamp, stamp_file
+from fedsynth.system import write_text
 
 FILE_NAME = "manifest.json"
 FORMAT = 1
@@ -150,10 +150,7 @@ def replace_text(path: Path, text: str) -> None:
     """Write a small file in one step: readers see the old one or the new one, also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    with new.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    write_text(new, text)
     new.replace(path)
 
 

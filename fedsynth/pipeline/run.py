@@ -18,6 +18,7 @@ from fedsynth.pipeline.checks import check_fresh, check_left, require_same
 from fedsynth.pipeline.manifest import FileRecord, StageRecord, recorded_path
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Staged, Workspace
+from fedsynth.system import write_text
 
 Bar = Callable[[str, int], AbstractContextManager[Progress]]
 """Called with what is being done and to how many users; gives a callback that takes the users just done."""
@@ -81,7 +82,7 @@ class StageRunner:
             )
             if stage.seed_file is not None and seed is not None:
                 text = f"{stage.seed_file.comment}\n{seed}"
-                staged.meta_file(stage.seed_file.name).write_text(text, encoding="utf-8", newline="\n")
+                write_text(staged.meta_file(stage.seed_file.name), text)
             staged.commit(record)
         self._indexes = {index.path: index for index in written.values()}
         return record

@@ -19,7 +19,7 @@ from fedsynth.stats.figures import save_pictures
 from fedsynth.stats.heterogeneity import Measures, Meter
 from fedsynth.stats.summary import Summary, summarize
 from fedsynth.stats.table import table_lines
-from fedsynth.truth import find_truth
+from fedsynth.truth import Truth, find_truth
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def describe(folder: Path, *, features: bool = True, bar: Bar = no_bar) -> Descr
     """
     files = json_files(folder)
     users, counts = _users(folder, files)
-    truth, why_not = find_truth(files, meta_dir(folder.parent), users, counts)
+    truth, why_not = _find_truth(folder, files, users, counts)
     meter = Meter(counts, truth, no_truth=why_not, features=features)
     position = {user: number for number, user in enumerate(users)}
     with bar(f"stats {folder.name}", len(users)) as progress:
@@ -97,6 +97,18 @@ def draw(folder: Path, name: str, description: Description) -> list[Path]:
     """
     label = name if folder.name == ALL_DATA else f"{name}_{folder.name}"
     return save_pictures(folder.parent, label, description.summary, description.measures)
+
+
+def _find_truth(
+    folder: Path, files: Sequence[Path], users: Sequence[str], counts: Sequence[int]
+) -> tuple[Truth | None, str]:
+    """Return the truth about the users, or why there is none; of a damaged file, say that before all else."""
+    try:
+        return find_truth(files, meta_dir(folder.parent), users, counts)
+    except DataError:
+        for file in files:
+            read_index(file)
+        raise
 
 
 def _users(folder: Path, files: Sequence[Path]) -> tuple[list[str], list[int]]:

@@ -7,7 +7,7 @@ done by any later run. So a reader sees a stage's folders whole or not at all, w
     .STAGE.partial/folders/...    the folders to appear in data/
     .STAGE.partial/meta/...       the files to appear in meta/
     .STAGE.ready/record.json      what the manifest is to say
-    .FOLDER.old                   a folder that was replaced or cleared, being deleted
+    .STAGE.old, .FOLDER.old       what is done with, replaced or cleared, being deleted
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from fedsynth.errors import BusyError, StageError
 from fedsynth.leaf.layout import in_use, meta_dir
 from fedsynth.pipeline.manifest import Manifest, StageRecord, record_from_json, record_to_json
-from fedsynth.system import exclusive_lock, move_folder, sync_file, sync_folder
+from fedsynth.system import exclusive_lock, move_folder, sync_file, sync_folder, write_text
 
 _PARTIAL, _READY, _OLD = ".partial", ".ready", ".old"
 
@@ -39,6 +39,9 @@ class Workspace:
     @contextlib.contextmanager
     def staged(self, stage: str, folders: Sequence[str]) -> Iterator[Staged]:
         """Make a stage's output in a hidden place; without `Staged.commit` nothing of it stays."""
+        for path in (self.data_dir / name for name in folders):
+            if path.exists() and not path.is_dir():
+                raise StageError(f"{path}: found a file where the stage's folder goes; move it elsewhere")
         staged = Staged(self, stage, folders)
         try:
             yield staged
@@ -69,7 +72,7 @@ class Workspace:
         sync_folder(self.data_dir)
         sync_folder(self.meta_dir)
         Manifest(self.meta_dir).put(record_from_json(content["record"]))
-        shutil.rmtree(ready)
+        self._delete(ready, ready.with_suffix(_OLD))
 
     def _recover(self) -> None:
         """Finish what was committed, delete what was not: what a run that died here left behind."""
@@ -80,7 +83,13 @@ class Workspace:
                 shutil.rmtree(path)
 
     def _set_aside(self, folder: Path) -> None:
-        old = folder.with_name(f".{folder.name}{_OLD}")
+        if folder.is_symlink():  # what it leads to is not ours
+            folder.unlink()
+        else:
+            self._delete(folder, folder.with_name(f".{folder.name}{_OLD}"))
+
+    def _delete(self, folder: Path, old: Path) -> None:
+        """Make a folder vanish in one step, then delete it under a name that the next run cleans up."""
         shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
         shutil.rmtree(old)
@@ -106,8 +115,8 @@ class Staged:
     def commit(self, record: StageRecord, *, overwrite: bool = False) -> None:
         """Make the stage happen. overwrite: folders of the same names that are in use are replaced."""
         content: dict[str, Any] = {"overwrite": overwrite, "record": record_to_json(record)}
-        (self.root / "record.json").write_text(json.dumps(content), encoding="utf-8")
-        for file in [*(self.root / "meta").iterdir(), self.root / "record.json"]:
+        write_text(self.root / "record.json", json.dumps(content))
+        for file in (self.root / "meta").iterdir():
             sync_file(file)
         for folder in [*(self.root / "folders").iterdir(), self.root / "meta", self.root]:
             sync_folder(folder)

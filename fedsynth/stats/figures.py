@@ -111,7 +111,7 @@ def _draw_grid(draw: ImageDraw.ImageDraw, axes: Axes, step: int) -> None:
 def _draw_bar(draw: ImageDraw.ImageDraw, axes: Axes, column: tuple[int, int], users: int, colour: str) -> None:
     if users:
         first, last = column
-        upper = min(axes.y(users), axes.lower - 3)  # a single user among thousands still shows
+        upper = min(axes.y(users), axes.lower - 8)  # a single user among thousands still shows
         draw.rectangle([(first + 2, upper), (last - 2, axes.lower)], colour)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import zipfile
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from fedsynth.errors import DataError
+from fedsynth.system import naming
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,7 +100,10 @@ class TruthWriter:
         self, path: Path, user_ids: Sequence[str], num_samples: Sequence[int], parameters: Mapping[str, Any]
     ) -> None:
         self._users = len(user_ids)
-        self._zip = zipfile.ZipFile(path, "x")
+        self._path = path
+        with naming(path):
+            self._file = path.open("xb")
+        self._zip = zipfile.ZipFile(self._file, "w")
         self._rows: dict[str, list[Any]] = {}
         self._models: IO[bytes] | None = None
         self._head = {
@@ -112,15 +117,19 @@ class TruthWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._models is not None:
-            self._models.close()
-        self._zip.close()
+        failed = () if error is None else (OSError, ValueError)  # what can't be written is not to hide why
+        with naming(self._path), self._file:
+            for part in (self._models, self._zip):
+                with contextlib.suppress(*failed):
+                    if part is not None:
+                        part.close()
 
     def add(self, values: Mapping[str, Any]) -> None:
         """Take what is true of the next user; `models` is his own model, [D+1, C] float64."""
         for name, value in values.items():
             if name == "models":
-                self._write_model(value)
+                with naming(self._path):
+                    self._write_model(value)
             else:
                 self._rows.setdefault(name, []).append(value)
 
@@ -131,7 +140,7 @@ class TruthWriter:
         if self._models is not None:
             self._models.close()
         for name, values in {**self._head, **self._rows, **shared}.items():
-            with self._zip.open(f"{name}.npy", "w", force_zip64=True) as entry:
+            with naming(self._path), self._zip.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asarray(values), allow_pickle=False)
 
     def _write_model(self, model: Floats) -> None:

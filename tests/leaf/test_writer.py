@@ -1,0 +1,68 @@
+"""What is written is `json.dump`'s text, its hash and its places; a failing disk is an error, never a hang."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from fedsynth.leaf.reader import read_index
+from fedsynth.leaf.writer import BLOCK, HashedFile, LeafWriter, stamp_file
+
+
+@pytest.mark.parametrize("hierarchies", [None, ["p", "q"]])
+def test_writer_writes_json_dumps_text(tmp_path: Path, hierarchies: list[str] | None) -> None:
+    path = tmp_path / "a.json"
+    users = {'a"': {"x": [1], "y": [2]}, "é": {"x": [], "y": []}}
+    with LeafWriter(path, list(users), [1, 0], hierarchies) as writer:
+        for user in users.values():
+            writer.write_user(json.dumps(user).encode())
+        stamp, index = writer.finish()
+    head = {"users": list(users), "hierarchies": hierarchies, "num_samples": [1, 0], "user_data": users}
+    expected = json.dumps({key: value for key, value in head.items() if value is not None})
+    assert path.read_text() == expected
+    assert (stamp.size, stamp.md5) == (len(expected), hashlib.md5(expected.encode()).hexdigest())
+    assert stamp == stamp_file(path)
+    again = read_index(path)
+    assert (list(index.offsets), list(index.sizes)) == (list(again.offsets), list(again.sizes))
+
+
+def test_pieces_larger_than_a_block(tmp_path: Path) -> None:
+    data = bytes(range(256)) * (3 * BLOCK // 256 + 1)
+    file = HashedFile(tmp_path / "a")
+    for piece in (data, b"x", data[:100]):
+        file.write(piece)
+    assert file.close().md5 == hashlib.md5(data + b"x" + data[:100]).hexdigest()
+    assert (tmp_path / "a").read_bytes() == data + b"x" + data[:100]
+
+
+def test_abandoned_file_leaves_no_thread(tmp_path: Path) -> None:
+    before = threading.active_count()
+    with pytest.raises(KeyError), LeafWriter(tmp_path / "a.json", ["a"], [1]):
+        raise KeyError
+    assert threading.active_count() == before
+
+
+def test_failing_disk_is_raised_to_the_one_who_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = HashedFile(tmp_path / "a")
+
+    def fail(block: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(file, "_write_all", fail)
+    with pytest.raises(OSError, match="No space left") as caught:
+        for _ in range(100):
+            file.write(b"x" * BLOCK)
+    assert caught.value.filename == str(tmp_path / "a")
+    file.abandon()
+
+
+def test_existing_file_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("precious")
+    with pytest.raises(FileExistsError):
+        LeafWriter(tmp_path / "a.json", [], [])
+    assert (tmp_path / "a.json").read_text() == "precious"

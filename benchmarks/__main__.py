@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import pipeline
+from benchmarks import loading, pipeline
 from benchmarks.measure import HEADER, Row
 
 
@@ -25,6 +25,7 @@ def main() -> None:
 
 def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     yield from pipeline.rows(folder, options.pairs)
+    yield from loading.rows(folder, options.pairs)
     if options.large:
         yield from pipeline.large_rows(folder)
 

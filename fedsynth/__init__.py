@@ -5,17 +5,74 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fedsynth.federated import (
+        AbstractDataset,
+        ArtificialFederatedDataset,
+        CrossSiloUserSampler,
+        Dataset,
+        DatasetSplit,
+        DirichletDataSampler,
+        DistributedContext,
+        FederatedDataset,
+        FederatedDatasetBase,
+        FederatedDatasetMixture,
+        LeafDataset,
+        MinimizeReuseDataSampler,
+        MinimizeReuseUserSampler,
+        PyTorchDataDataset,
+        PyTorchFederatedDataset,
+        PyTorchTensorDataset,
+        TabularDataset,
+        current_context,
+        get_data_sampler,
+        get_user_sampler,
+        load,
+        load_splits,
+        partition_by_dirichlet_class_distribution,
+        use_context,
+    )
     from fedsynth.pipeline.stats import measure
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "measure"]
+__all__ = [
+    "AbstractDataset",
+    "ArtificialFederatedDataset",
+    "CrossSiloUserSampler",
+    "Dataset",
+    "DatasetSplit",
+    "DirichletDataSampler",
+    "DistributedContext",
+    "FederatedDataset",
+    "FederatedDatasetBase",
+    "FederatedDatasetMixture",
+    "LeafDataset",
+    "MinimizeReuseDataSampler",
+    "MinimizeReuseUserSampler",
+    "PyTorchDataDataset",
+    "PyTorchFederatedDataset",
+    "PyTorchTensorDataset",
+    "TabularDataset",
+    "__version__",
+    "current_context",
+    "get_data_sampler",
+    "get_user_sampler",
+    "load",
+    "load_splits",
+    "measure",
+    "partition_by_dirichlet_class_distribution",
+    "use_context",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is first asked for: `import fedsynth` stays light."""
+    """Import the public names when one is first asked for: the commands start without NumPy."""
     if name == "measure":
         from fedsynth.pipeline.stats import measure
 
         return measure
+    if name in __all__:
+        from fedsynth import federated
+
+        return getattr(federated, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

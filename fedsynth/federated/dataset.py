@@ -1,0 +1,278 @@
+"""One user's dataset.
+
+    AbstractDataset         the interface
+        Dataset             arrays in memory
+            TabularDataset  features and labels
+        DatasetSplit        train and validation parts that were fixed beforehand
+
+A program written against `pfl.data.dataset` works with these, and pfl-research's training loop runs on them.
+"""
+
+from __future__ import annotations
+
+import abc
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsynth.errors import UsageError
+from fedsynth.federated.distributed import current_context
+from fedsynth.federated.slices import Arrays, count_samples, slice_samples, take_samples
+from fedsynth.federated.splitting import Minima, checked_indices
+
+DEFAULT_FRACTION = 0.8
+
+
+class AbstractDataset(abc.ABC):
+    """What a user's dataset answers, whatever holds its samples."""
+
+    @property
+    @abc.abstractmethod
+    def raw_data(self) -> Any:
+        """All samples, in the form that the class describes."""
+
+    @property
+    @abc.abstractmethod
+    def user_id(self) -> str | None:
+        """Who the user is, None if nobody said."""
+
+    @property
+    @abc.abstractmethod
+    def metadata(self) -> dict[str, Any]:
+        """What else is known about the user."""
+
+    @property
+    @abc.abstractmethod
+    def train_kwargs(self) -> dict[str, Any]:
+        """Arguments for the model's training on this user."""
+
+    @property
+    @abc.abstractmethod
+    def eval_kwargs(self) -> dict[str, Any]:
+        """Arguments for the model's evaluation on this user."""
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    @abc.abstractmethod
+    def iter(self, batch_size: int | None) -> Iterable[Any]:
+        """Yield all samples in order, in batches of at most `batch_size`; None: in one."""
+
+    @abc.abstractmethod
+    def split(
+        self, fraction: float | None = None, min_train_size: int | None = None, min_val_size: int | None = None
+    ) -> tuple[AbstractDataset, AbstractDataset]:
+        """Return a train and a validation dataset."""
+
+    @abc.abstractmethod
+    def get_worker_partition(self) -> AbstractDataset:
+        """Return this worker's share of the samples; all workers' shares together are the dataset."""
+
+
+class DescribedDataset(AbstractDataset):
+    """A dataset that holds its user's description; nothing given is an empty dict, shared with nobody."""
+
+    def __init__(
+        self,
+        user_id: str | None,
+        metadata: dict[str, Any] | None,
+        train_kwargs: dict[str, Any] | None,
+        eval_kwargs: dict[str, Any] | None,
+    ) -> None:
+        self._user_id = user_id
+        self._metadata = {} if metadata is None else metadata
+        self._train_kwargs = {} if train_kwargs is None else train_kwargs
+        self._eval_kwargs = {} if eval_kwargs is None else eval_kwargs
+
+    @property
+    def user_id(self) -> str | None:
+        return self._user_id
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        return self._metadata
+
+    @property
+    def train_kwargs(self) -> dict[str, Any]:
+        return self._train_kwargs
+
+    @property
+    def eval_kwargs(self) -> dict[str, Any]:
+        return self._eval_kwargs
+
+
+class Dataset(DescribedDataset):
+    """Samples in memory.
+
+    raw_data: a tuple of arrays [n, ...], nested tuples, lists and dicts allowed, that share their first axis;
+    val_indices: [m] unique samples in [0, n) that `split` puts into the validation part (pfl-research takes the
+    argument and ignores it). Raises UsageError for anything else.
+    """
+
+    def __init__(
+        self,
+        raw_data: Arrays,
+        user_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        train_kwargs: dict[str, Any] | None = None,
+        eval_kwargs: dict[str, Any] | None = None,
+        val_indices: Sequence[int] | NDArray[np.integer] | None = None,
+    ) -> None:
+        super().__init__(user_id, metadata, train_kwargs, eval_kwargs)
+        self._raw_data = raw_data
+        self._size = count_samples(raw_data)
+        self._val_indices = None if val_indices is None else checked_indices(val_indices, self._size)
+
+    @property
+    def raw_data(self) -> Arrays:
+        return self._raw_data
+
+    def __len__(self) -> int:
+        return self._size
+
+    def iter(self, batch_size: int | None) -> Iterator[Arrays]:
+        """Yield raw_data whole for None, else consecutive slices of at most `batch_size` samples, the last one shorter.
+
+        Slices are views, nested as raw_data is. Raises UsageError unless batch_size is None or at least 1.
+        """
+        if batch_size is None:
+            return iter([self._raw_data])
+        check_batch_size(batch_size)
+        return (
+            slice_samples(self._raw_data, start, min(start + batch_size, self._size))
+            for start in range(0, self._size, batch_size)
+        )
+
+    def split(
+        self, fraction: float | None = None, min_train_size: int | None = None, min_val_size: int | None = None
+    ) -> tuple[Self, Self]:
+        """Return the first samples as the train and the others as the validation dataset; with `val_indices`, those.
+
+        fraction (0.8): how much goes into train, rounded down, then moved just far enough to honour min_val_size (1)
+        first and min_train_size (1) second. With val_indices only the minima count. Both parts keep the class and
+        the user's description and are views (copies with val_indices). Raises UsageError if the minima can't be met.
+        """
+        minima = Minima(*(1 if size is None else size for size in (min_train_size, min_val_size)))
+        if self._val_indices is not None:
+            return self._split_by_indices(self._val_indices, minima)
+        cut = minima.cut(self._size, DEFAULT_FRACTION if fraction is None else fraction)
+        return self._slice(0, cut), self._slice(cut, self._size)
+
+    def get_worker_partition(self) -> Self:
+        """Return this worker's contiguous share, views of the same class, with the user's description.
+
+        All shares together are the dataset; sizes differ by at most one, the first ranks get the extra samples.
+        """
+        share = current_context().distribute_range(self._size)
+        part = self._slice(share.start, share.stop)
+        if self._val_indices is not None:
+            inside = (self._val_indices >= share.start) & (self._val_indices < share.stop)
+            part._val_indices = self._val_indices[inside] - share.start
+        return part
+
+    def _split_by_indices(self, val_indices: NDArray[np.int64], minima: Minima) -> tuple[Self, Self]:
+        minima.check(self._size - len(val_indices), len(val_indices))
+        in_train = np.ones(self._size, bool)
+        in_train[val_indices] = False
+        train_indices = np.flatnonzero(in_train)
+        return self._take(train_indices), self._take(val_indices)
+
+    def _slice(self, start: int, stop: int) -> Self:
+        return self._with_samples(slice_samples(self._raw_data, start, stop), stop - start)
+
+    def _take(self, indices: NDArray[np.int64]) -> Self:
+        return self._with_samples(take_samples(self._raw_data, indices), len(indices))
+
+    def _with_samples(self, raw_data: Arrays, size: int) -> Self:
+        """Return a copy with other samples: a subclass keeps whatever else it holds, whatever its constructor takes."""
+        part = copy.copy(self)
+        part._raw_data, part._size, part._val_indices = raw_data, size, None
+        return part
+
+
+class TabularDataset(Dataset):
+    """A `Dataset` whose raw_data is (features, labels). features: [n, ...]; labels: [n, ...]."""
+
+    def __init__(
+        self,
+        features: Any,
+        labels: Any,
+        user_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        train_kwargs: dict[str, Any] | None = None,
+        eval_kwargs: dict[str, Any] | None = None,
+        val_indices: Sequence[int] | NDArray[np.integer] | None = None,
+    ) -> None:
+        super().__init__((features, labels), user_id, metadata, train_kwargs, eval_kwargs, val_indices)
+
+    @property
+    def features(self) -> Any:
+        """The samples' features, [n, ...]."""
+        return self._raw_data[0]
+
+    @property
+    def labels(self) -> Any:
+        """The samples' labels, [n, ...]."""
+        return self._raw_data[1]
+
+
+class DatasetSplit(AbstractDataset):
+    """A user whose train and validation parts were fixed beforehand, as meta-learning needs.
+
+    Everything but `iter` and `split` answers for the train part.
+    """
+
+    def __init__(self, train_dataset: AbstractDataset, val_dataset: AbstractDataset) -> None:
+        self._train_dataset = train_dataset
+        self._val_dataset = val_dataset
+
+    @property
+    def raw_data(self) -> Any:
+        return self._train_dataset.raw_data
+
+    @property
+    def user_id(self) -> str | None:
+        return self._train_dataset.user_id
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        return self._train_dataset.metadata
+
+    @property
+    def train_kwargs(self) -> dict[str, Any]:
+        return self._train_dataset.train_kwargs
+
+    @property
+    def eval_kwargs(self) -> dict[str, Any]:
+        return self._train_dataset.eval_kwargs
+
+    def __len__(self) -> int:
+        return len(self._train_dataset)
+
+    def iter(self, batch_size: int | None) -> Iterable[Any]:
+        """Raise NotImplementedError: it would be unclear which part was meant."""
+        raise NotImplementedError("a DatasetSplit can't be iterated; call split() and iterate one of its two parts")
+
+    def split(
+        self, fraction: float | None = None, min_train_size: int | None = None, min_val_size: int | None = None
+    ) -> tuple[AbstractDataset, AbstractDataset]:
+        """Return the two parts. Raises UsageError for any argument but None: the split is fixed."""
+        given = {"fraction": fraction, "min_train_size": min_train_size, "min_val_size": min_val_size}
+        for name, value in given.items():
+            if value is not None:
+                raise UsageError(f"{name} is {value}, expected None: a DatasetSplit was split beforehand")
+        return self._train_dataset, self._val_dataset
+
+    def get_worker_partition(self) -> DatasetSplit:
+        """Return this worker's shares of the train and of the validation part, again as a DatasetSplit."""
+        return DatasetSplit(self._train_dataset.get_worker_partition(), self._val_dataset.get_worker_partition())
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Raise UsageError unless a batch holds at least one sample."""
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}, expected at least 1, or None for all samples at once")

@@ -1,0 +1,271 @@
+"""From the pipeline's files to federated datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fedsynth.errors import DataError, StageError, UsageError
+from fedsynth.federated.arrays import ArrayTypes, CachedArrays, Samples, cached_arrays, read_arrays
+from fedsynth.federated.dataset import AbstractDataset, DatasetSplit, TabularDataset
+from fedsynth.federated.federated_dataset import FederatedDataset
+from fedsynth.federated.sampling import UserSampler, get_user_sampler
+from fedsynth.federated.torch import PyTorchTensorDataset, import_torch
+from fedsynth.leaf.layout import TEST, TRAIN, json_files, meta_dir
+from fedsynth.leaf.lazy import LazyLeafFile
+from fedsynth.truth import Truth, find_truth, true_models
+
+CACHE = ".arrays"
+"""The cache's folder, beside the files unless another is given; a hidden name, which LEAF and the stages ignore."""
+
+
+class LeafDataset:
+    """The users of a folder of LEAF files, or of one file; `dataset[user_id]` is a `TabularDataset`.
+
+    Features are [n, d] `dtype`, labels [n] `label_dtype`; what is not numbers stays in arrays of objects, [n] strings
+    for instance. A user's entry in hierarchies is in metadata["hierarchy"], and where there is ground truth with
+    clusters, the number of his is in metadata["cluster"].
+
+    Opening reads the heads of the files; a file's places are found when one of its users is first asked for, and a
+    user is decoded each time when asked for. In memory stay the heads and 16 bytes a user. Files are never left open
+    (the cache's are, as long as this or a view of theirs lives); threads, and DataLoader's processes, may share the
+    dataset, which pickles without the data.
+
+    cache: keep arrays on disk, in a hidden folder beside the files (True) or in the one given. The first use decodes
+    the whole file, later ones map it: users are then read-only views. Caches are made anew when a file has changed,
+    and not made for a file whose samples are not all numbers of one shape.
+
+    Raises StageError for a folder without files, DataError for files that are not LEAF's, for a user in two files,
+    and, when users are asked for, if a file changed since it was opened, or if the ground truth beside the folder
+    belongs to another dataset.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        dtype: DTypeLike = np.float64,
+        label_dtype: DTypeLike = np.int64,
+        cache: bool | str | Path = False,
+    ) -> None:
+        path = Path(path)
+        self._types = ArrayTypes.of(dtype, label_dtype)
+        self._files = [LazyLeafFile(file) for file in ([path] if path.is_file() else json_files(path))]
+        self._places = _positions(self._files)
+        self._cache_folder = _cache_folder(path, cache)
+        self._cached: dict[int, CachedArrays | None] = {}
+        self._truth: tuple[Truth | None, str] | None = None
+
+    @property
+    def user_ids(self) -> list[str]:
+        """The users, file by file in sorted order, in each in the order of the file."""
+        return list(self._places)
+
+    @property
+    def num_samples(self) -> list[int]:
+        """The number of samples of each of `user_ids`."""
+        return [count for file in self._files for count in file.num_samples]
+
+    @property
+    def hierarchies(self) -> list[Any] | None:
+        """The hierarchy of each of `user_ids`, None for users of a file without; None if no file has any."""
+        if all(file.hierarchies is None for file in self._files):
+            return None
+        return [entry for file in self._files for entry in (file.hierarchies or [None] * len(file.users))]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, user_id: object) -> bool:
+        return user_id in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __getitem__(self, user_id: str) -> TabularDataset:
+        """Return a user's dataset. Raises KeyError for a user who is not there, DataError for damaged data."""
+        try:
+            number, position = self._places[user_id]
+        except KeyError:
+            raise KeyError(f"no user {user_id!r} among the {len(self)} in {self._files[0].path.parent}") from None
+        features, labels = self._samples(number, position)
+        return TabularDataset(features, labels, user_id=user_id, metadata=self._metadata(user_id))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cached": {}, "_truth": None}
+
+    def _samples(self, number: int, position: int) -> Samples:
+        file = self._files[number]
+        if self._cache_folder is None:
+            return read_arrays(file, position, self._types)
+        file.check_unchanged()
+        if number not in self._cached:
+            self._cached[number] = cached_arrays(file, self._types, self._cache_folder)
+        cached = self._cached[number]
+        return read_arrays(file, position, self._types) if cached is None else cached.user(position)
+
+    def true_model(self, user_id: str) -> NDArray[np.float64]:
+        """Return the model that a user's labels come from: w [D+1, C], row 0 the bias.
+
+        Raises StageError if there is no ground truth, KeyError for a user who is not there, DataError as opening does.
+        """
+        truth, why_not = self._find_truth()
+        if truth is None:
+            folder = self._files[0].path.parent
+            raise StageError(f"{folder}: the true models are not known, {why_not}; generate data with `main.py`")
+        model: NDArray[np.float64] = true_models(truth, [self._numbers[user_id]])[0]
+        return model
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {user: number for number, user in enumerate(self._places)}
+
+    def _find_truth(self) -> tuple[Truth | None, str]:
+        """Return the truth about all users, in their order, or None and why there is none."""
+        if self._truth is None:
+            files = [file.path for file in self._files]
+            meta = meta_dir(files[0].parent.parent)
+            self._truth = find_truth(files, meta, self.user_ids, self.num_samples)
+        return self._truth
+
+    def _metadata(self, user_id: str) -> dict[str, Any]:
+        metadata: dict[str, Any] = {}
+        number, position = self._places[user_id]
+        hierarchies = self._files[number].hierarchies
+        if hierarchies is not None:
+            metadata["hierarchy"] = hierarchies[position]
+        truth, _ = self._find_truth()
+        if truth is not None and truth.cluster is not None:
+            metadata["cluster"] = int(truth.cluster[self._numbers[user_id]])
+        return metadata
+
+
+def load(
+    data_dir: str | Path = "data",
+    subset: str = TRAIN,
+    *,
+    user_sampler: str | UserSampler = "random",
+    seed: int | None = None,
+    framework: str = "numpy",
+    weights: bool = True,
+    dtype: DTypeLike = np.float64,
+    label_dtype: DTypeLike = np.int64,
+    cache: bool | str | Path = False,
+) -> FederatedDataset:
+    """Return the users of data_dir/subset: train, test, all_data or another stage's folder.
+
+    user_sampler: 'random', 'minimize_reuse' or a function that draws an id; seed: see FederatedDatasetBase;
+    framework: 'numpy' for `TabularDataset`s, 'torch' for `PyTorchTensorDataset`s (features, labels); weights: whether
+    to share users out among workers by their num_samples; dtype, label_dtype, cache: see `LeafDataset`, which also
+    says what is raised. Raises UsageError for an unknown name, ImportError for 'torch' without torch.
+    """
+    convert = _converter(framework)
+    dataset = LeafDataset(Path(data_dir) / subset, dtype=dtype, label_dtype=label_dtype, cache=cache)
+    make = partial(_load_user, dataset, convert)
+    return _federated(dataset, dataset.user_ids, make, user_sampler, seed, weights)
+
+
+def load_splits(
+    data_dir: str | Path = "data",
+    *,
+    user_sampler: str | UserSampler = "random",
+    seed: int | None = None,
+    framework: str = "numpy",
+    weights: bool = True,
+    dtype: DTypeLike = np.float64,
+    label_dtype: DTypeLike = np.int64,
+    cache: bool | str | Path = False,
+) -> FederatedDataset:
+    """Return the users who are in data/train and data/test, each a `DatasetSplit` of the two, in train's order.
+
+    The arguments are those of `load`; weights count the samples of the train part. Raises StageError if there is no
+    such user, as after `-t user`, and what `load` raises.
+    """
+    convert = _converter(framework)
+    train, val = (
+        LeafDataset(Path(data_dir) / subset, dtype=dtype, label_dtype=label_dtype, cache=cache)
+        for subset in (TRAIN, TEST)
+    )
+    users = [user for user in train if user in val]
+    if not users:
+        raise StageError(
+            f"{data_dir}: no user is in both {TRAIN} and {TEST}, expected the users' samples to be split between them; "
+            "run preprocess with `-t sample` instead of `-t user`"
+        )
+    return _federated(train, users, partial(_load_split, train, val, convert), user_sampler, seed, weights)
+
+
+def _federated(
+    dataset: LeafDataset,
+    users: Sequence[str],
+    make: Callable[[Any], AbstractDataset],
+    user_sampler: str | UserSampler,
+    seed: int | None,
+    weights: bool,
+) -> FederatedDataset:
+    if isinstance(user_sampler, str):
+        user_sampler = get_user_sampler(user_sampler, users)
+    sizes = dict(zip(dataset, dataset.num_samples, strict=True)) if weights else None
+    return FederatedDataset(make, user_sampler, sizes, seed=seed)
+
+
+def _load_user(
+    dataset: LeafDataset, convert: Callable[[TabularDataset], AbstractDataset], user_id: str
+) -> AbstractDataset:
+    return convert(dataset[user_id])
+
+
+def _load_split(
+    train: LeafDataset, val: LeafDataset, convert: Callable[[TabularDataset], AbstractDataset], user_id: str
+) -> DatasetSplit:
+    return DatasetSplit(convert(train[user_id]), convert(val[user_id]))
+
+
+def _converter(framework: str) -> Callable[[TabularDataset], AbstractDataset]:
+    if framework not in _CONVERTERS:
+        raise UsageError(f"unknown framework {framework!r}, expected one of {', '.join(map(repr, _CONVERTERS))}")
+    if framework == "torch":
+        import_torch()
+    return _CONVERTERS[framework]
+
+
+def _as_it_is(user: TabularDataset) -> AbstractDataset:
+    return user
+
+
+def _to_tensors(user: TabularDataset) -> AbstractDataset:
+    for name, array in (("features", user.features), ("labels", user.labels)):
+        if array.dtype.kind == "O":
+            raise DataError(
+                f'user "{user.user_id}" has {name} that are not all numbers, expected them for torch; load numpy'
+            )
+    tensors = tuple(import_torch().tensor(array) for array in user.raw_data)
+    return PyTorchTensorDataset(tensors, user_id=user.user_id, metadata=user.metadata)
+
+
+_CONVERTERS: dict[str, Callable[[TabularDataset], AbstractDataset]] = {"numpy": _as_it_is, "torch": _to_tensors}
+
+
+def _positions(files: Sequence[LazyLeafFile]) -> dict[str, tuple[int, int]]:
+    """Return each user's file and position in it. Raises DataError for a user in two files."""
+    places: dict[str, tuple[int, int]] = {}
+    for number, file in enumerate(files):
+        for position, user in enumerate(file.users):
+            if user in places:
+                raise DataError(
+                    f'user "{user}" is in {files[places[user][0]].path} and in {file.path}, expected each user in one '
+                    "file; rename one of the two"
+                )
+            places[user] = number, position
+    return places
+
+
+def _cache_folder(path: Path, cache: bool | str | Path) -> Path | None:
+    if isinstance(cache, bool):
+        return (path if path.is_dir() else path.parent) / CACHE if cache else None
+    return Path(cache)

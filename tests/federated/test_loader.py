@@ -1,0 +1,393 @@
+"""From the pipeline's files to federated datasets."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pickle
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fedsynth.errors import DataError, StageError, UsageError
+from fedsynth.federated import (
+    DatasetSplit,
+    DistributedContext,
+    LeafDataset,
+    TabularDataset,
+    load,
+    load_splits,
+    use_context,
+)
+from tests.commands import ROOT, fedsynth, generate
+from tests.conftest import WriteLeaf
+
+SHAPES = ROOT / "tests/inputs"
+USERS = {"b": ([[1, 2.5], [3, 4]], [0, 1]), "a": ([[5.0, 6.0]], [2])}
+
+
+@pytest.fixture(scope="module")
+def pipeline_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data that the pipeline made: train and test by sample."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    data = generate(folder, 30)
+    fedsynth(folder, "preprocess", "-s", "niid", "--sf", "1.0", "-k", "5", "-t", "sample", "--tf", "0.6")
+    return data
+
+
+def plain(folder: Path) -> dict[str, Any]:
+    return {
+        user: samples
+        for path in sorted(folder.glob("*.json"))
+        for user, samples in json.loads(path.read_text())["user_data"].items()
+    }
+
+
+def test_users_come_in_the_order_of_the_file(write_leaf: WriteLeaf) -> None:
+    dataset = LeafDataset(write_leaf(USERS))
+    assert dataset.user_ids == list(dataset) == ["b", "a"]
+    assert dataset.num_samples == [2, 1]
+    assert dataset.hierarchies is None
+    assert len(dataset) == 2
+    assert "a" in dataset
+    assert "c" not in dataset
+
+
+def test_a_user_is_arrays_of_float64_and_int64(write_leaf: WriteLeaf) -> None:
+    user = LeafDataset(write_leaf(USERS))["b"]
+    assert type(user) is TabularDataset
+    assert (user.user_id, user.metadata) == ("b", {})
+    assert (user.features.dtype, user.labels.dtype) == (np.float64, np.int64)
+    assert user.features.tolist() == [[1.0, 2.5], [3.0, 4.0]]
+    assert user.labels.tolist() == [0, 1]
+
+
+def test_other_dtypes_by_argument(write_leaf: WriteLeaf) -> None:
+    user = LeafDataset(write_leaf(USERS), dtype="float32", label_dtype=np.uint8)["b"]
+    assert (user.features.dtype, user.labels.dtype) == (np.float32, np.uint8)
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_arrays_are_what_json_says(pipeline_data: Path, cache: bool) -> None:
+    for subset in ("train", "test", "all_data"):
+        dataset = LeafDataset(pipeline_data / subset, cache=cache)
+        expected = plain(pipeline_data / subset)
+        assert dataset.user_ids == list(expected)
+        for user in dataset:
+            assert dataset[user].features.tolist() == expected[user]["x"]
+            assert dataset[user].labels.tolist() == expected[user]["y"]
+
+
+def test_files_count_in_natural_order_with_their_hierarchies(write_leaf: WriteLeaf) -> None:
+    write_leaf({"x": ([[1]], [1])}, "data/all_data/d_10.json", hierarchies=["play"])
+    file = write_leaf({"y": ([[2]], [2])}, "data/all_data/d_2.json")
+    (file.parent / ".hidden.json").write_text("no")
+    dataset = LeafDataset(file.parent)
+    assert dataset.user_ids == ["y", "x"]
+    assert dataset.hierarchies == [None, "play"]
+    assert dataset["x"].metadata == {"hierarchy": "play"}
+    assert dataset["y"].metadata == {}
+
+
+def test_one_user_in_two_files_is_an_error_that_names_both(write_leaf: WriteLeaf) -> None:
+    write_leaf(USERS, "data/all_data/d_0.json")
+    file = write_leaf({"a": ([[2]], [2])}, "data/all_data/d_1.json")
+    with pytest.raises(DataError, match=r'user "a" is in .*d_0\.json and in .*d_1\.json'):
+        LeafDataset(file.parent)
+
+
+@pytest.mark.parametrize("shape", ["shk", "sent", "shklong"])
+def test_leafs_data_shapes_load(shape: str) -> None:
+    dataset = LeafDataset(SHAPES / shape)
+    expected = plain(SHAPES / shape)
+    assert dataset.user_ids == list(expected)
+    for user in dataset:
+        assert dataset[user].features.dtype == object
+        assert dataset[user].features.tolist() == expected[user]["x"]
+        assert dataset[user].labels.tolist() == expected[user]["y"]
+    assert (dataset.hierarchies is None) == (shape == "sent")
+
+
+def test_strings_are_not_cached_but_load_all_the_same(tmp_path: Path) -> None:
+    dataset = LeafDataset(SHAPES / "shk", cache=tmp_path)
+    assert dataset["ROMEO"].features.dtype == object
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_samples_of_different_lengths_stay_objects(write_leaf: WriteLeaf) -> None:
+    user = LeafDataset(write_leaf({"u": ([[1], [2, 3]], [0, 1])}))["u"]
+    assert (user.features.dtype, user.features.shape) == (object, (2,))
+    assert user.features.tolist() == [[1], [2, 3]]
+
+
+@pytest.mark.parametrize("x", [["1", "2"], [1.5, "2"], [None, 1]])
+def test_numbers_are_not_made_of_strings_or_null(write_leaf: WriteLeaf, x: list[Any]) -> None:
+    assert LeafDataset(write_leaf({"u": (x, [0, 1])}))["u"].features.tolist() == x
+
+
+def test_labels_that_are_no_whole_numbers_need_another_dtype(write_leaf: WriteLeaf) -> None:
+    file = write_leaf({"u": ([[1.0], [2.0]], [1.0, 0.5])})
+    with pytest.raises(DataError, match=r'user "u" has 0\.5 among values to load as int64'):
+        LeafDataset(file)["u"]
+    assert LeafDataset(file, label_dtype=float)["u"].labels.tolist() == [1.0, 0.5]
+
+
+def test_a_user_without_samples_loads(write_leaf: WriteLeaf) -> None:
+    assert len(LeafDataset(write_leaf({"u": ([], [])}))["u"]) == 0
+
+
+def test_heads_may_stand_behind_the_data(write_leaf: WriteLeaf, tmp_path: Path) -> None:
+    content = json.loads(write_leaf(USERS, hierarchies=["p", "q"]).read_text())
+    for number, order in enumerate(itertools.permutations(content)):
+        file = tmp_path / f"{number}.json"
+        file.write_text(json.dumps({key: content[key] for key in order}, indent=number % 2 or None))
+        dataset = LeafDataset(file)
+        assert dataset.user_ids == ["b", "a"]
+        assert dataset.hierarchies == ["p", "q"]
+        assert dataset["a"].features.tolist() == [[5.0, 6.0]]
+
+
+def test_opening_reads_the_head_only(write_leaf: WriteLeaf) -> None:
+    file = write_leaf(USERS)
+    text = file.read_text()
+    start = text.index('"user_data"')
+    damaged = text[: start + 15] + text[start + 15 :].replace("2.5", "2.x")
+    file.write_text(damaged)
+    dataset = LeafDataset(file)
+    assert dataset["a"].labels.tolist() == [2]
+    with pytest.raises(DataError, match='user "b" has text that is not JSON'):
+        dataset["b"]
+
+
+@pytest.mark.parametrize(
+    ("user_data", "message"),
+    [
+        (
+            {"b": {"x": [[1]], "y": [1]}, "a": {"x": [[1]], "y": [1]}},
+            'user "b" has 2 in num_samples but 1 entries in x',
+        ),
+        ({"b": {"x": [[1], [2]], "y": [1]}, "a": {"x": [[1]], "y": [1]}}, "2 entries in x and 1 in y"),
+        ({"b": {"x": [[1], [2]]}, "a": {}}, 'user "b" has no "y"'),
+        ({"b": {"x": [[1], [2]], "y": 3}, "a": {}}, 'user "b" has "y" that is not a list'),
+        ({"b": [1, 2], "a": {}}, 'user "b" has a value that is not an object'),
+        ({"b": {}}, 'user "a" has no entry in user_data'),
+        ({"a": {}, "b": {}, "c": {}}, 'user "c" has data but is not listed in users'),
+    ],
+)
+def test_data_that_contradicts_the_head_is_an_error(write_leaf: WriteLeaf, user_data: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        LeafDataset(write_leaf(USERS, user_data=user_data))["b"]
+
+
+def test_a_user_twice_in_the_data_is_an_error(write_leaf: WriteLeaf) -> None:
+    file = write_leaf(USERS)
+    text = file.read_text()
+    start = text.index('"a": ')
+    file.write_text(text.replace('"a": {', '"b": {') if start else "")
+    with pytest.raises(DataError, match='user "b" appears twice in user_data'):
+        LeafDataset(file)["b"]
+
+
+def test_nan_is_an_error(write_leaf: WriteLeaf) -> None:
+    with pytest.raises(DataError, match='user "u" has NaN, which is not JSON'):
+        LeafDataset(write_leaf({"u": ([[float("nan")]], [1])}))["u"]
+
+
+def test_an_unknown_user_is_a_key_error(write_leaf: WriteLeaf) -> None:
+    with pytest.raises(KeyError, match="no user 'z' among the 2"):
+        LeafDataset(write_leaf(USERS))["z"]
+
+
+@pytest.mark.parametrize("cache", [False, True])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_file_that_changes_is_an_error(write_leaf: WriteLeaf, cache: bool, first: bool) -> None:
+    file = write_leaf(USERS)
+    dataset = LeafDataset(file, cache=cache)
+    if first:
+        dataset["a"]
+    write_leaf({"b": ([[9, 9.5], [3, 4]], [0, 1]), "a": ([[5.0, 6.5]], [2])})
+    os.utime(file, ns=(1, 1))
+    with pytest.raises(DataError, match="changed since it was opened"):
+        dataset["b"]
+    file.unlink()
+    with pytest.raises(DataError, match="is gone since it was opened"):
+        dataset["b"]
+
+
+def test_files_are_closed(write_leaf: WriteLeaf) -> None:
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        pytest.skip("needs /proc")
+    file = write_leaf(USERS)
+    LeafDataset(file, cache=True)["a"]
+    dataset = LeafDataset(file)
+    before = len(list(descriptors.iterdir()))
+    dataset["a"]
+    LeafDataset(file, cache=True)["a"]
+    assert len(list(descriptors.iterdir())) == before
+
+
+def test_threads_share_a_dataset(pipeline_data: Path) -> None:
+    dataset = LeafDataset(pipeline_data / "train")
+    expected = plain(pipeline_data / "train")
+    wrong: list[str] = []
+
+    def read() -> None:
+        wrong.extend(user for user in dataset if dataset[user].features.tolist() != expected[user]["x"])
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_pickles_without_the_data(pipeline_data: Path, cache: bool) -> None:
+    dataset = LeafDataset(pipeline_data / "train", cache=cache)
+    user = dataset.user_ids[0]
+    dataset[user]
+    text = pickle.dumps(dataset)
+    assert len(text) < 10_000
+    assert np.array_equal(pickle.loads(text)[user].features, dataset[user].features)
+
+
+def cached(folder: Path) -> list[Path]:
+    return sorted((folder / ".arrays").iterdir())
+
+
+def test_the_cache_is_used_again_and_follows_the_file(write_leaf: WriteLeaf) -> None:
+    file = write_leaf(USERS)
+    first = LeafDataset(file, cache=True)["b"]
+    assert not first.features.flags.writeable
+    [made] = cached(file.parent)
+    stamp = made.stat().st_mtime_ns
+    LeafDataset(file, cache=True)["b"]
+    assert [path.stat().st_mtime_ns for path in cached(file.parent)] == [stamp]
+    write_leaf({"b": ([[7, 7], [8, 8]], [1, 1]), "a": ([[0, 0]], [0])})
+    assert LeafDataset(file, cache=True)["b"].features.tolist() == [[7, 7], [8, 8]]
+    [after] = cached(file.parent)
+    assert after != made
+    assert [path.name for path in file.parent.glob("*") if not path.name.startswith(".")] == [file.name]
+
+
+def test_a_damaged_cache_is_made_again(write_leaf: WriteLeaf) -> None:
+    file = write_leaf(USERS)
+    LeafDataset(file, cache=True)["b"]
+    [made] = cached(file.parent)
+    for name, size in itertools.product(("x.npy", "y.npy", "offsets.npy"), (-3, 20, 0)):
+        (made / name).write_bytes((made / name).read_bytes()[:size])
+        assert LeafDataset(file, cache=True)["b"].features.tolist() == [[1.0, 2.5], [3.0, 4.0]]
+
+
+def test_caches_of_other_dtypes_do_not_mix(write_leaf: WriteLeaf) -> None:
+    file = write_leaf(USERS)
+    for dtype in ("float32", "float64", "float32"):
+        assert LeafDataset(file, dtype=dtype, cache=True)["b"].features.dtype == dtype
+
+
+def test_without_asking_nothing_is_written(write_leaf: WriteLeaf) -> None:
+    file = write_leaf(USERS)
+    LeafDataset(file)["b"]
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_load_gives_the_users_of_a_subset(pipeline_data: Path) -> None:
+    for subset in ("train", "test"):
+        users = LeafDataset(pipeline_data / subset).user_ids
+        drawn = load(pipeline_data, subset, user_sampler="minimize_reuse").get_cohort(len(users))
+        assert [user.user_id for user, _ in drawn] == users
+
+
+def test_load_is_seeded_and_takes_samplers(pipeline_data: Path) -> None:
+    first, second = ([user.user_id for user, _ in load(pipeline_data, seed=4).get_cohort(9)] for _ in range(2))
+    assert first == second
+    assert len(set(first)) > 3
+    only = load(pipeline_data, user_sampler=lambda: "0")
+    assert {user.user_id for user, _ in only.get_cohort(3)} == {"0"}
+
+
+def test_load_shares_out_by_num_samples(pipeline_data: Path) -> None:
+    busiest = {True: 0, False: 0}
+    for seed, weights in itertools.product(range(10), busiest):
+        loads = []
+        for rank in range(2):
+            with use_context(DistributedContext(rank, 2)):
+                dataset = load(pipeline_data, seed=seed, weights=weights)
+                loads.append(sum(len(user) for user, _ in dataset.get_cohort(11)))
+        busiest[weights] += max(loads)
+    assert busiest[True] < 0.9 * busiest[False]
+
+
+def test_load_gives_tensors_of_the_same_numbers(pipeline_data: Path) -> None:
+    torch = pytest.importorskip("torch")
+    for cache in (False, True):
+        arrays, tensors = (
+            load(pipeline_data, user_sampler="minimize_reuse", framework=framework, cache=cache)
+            for framework in ("numpy", "torch")
+        )
+        for (array_user, _), (tensor_user, _) in zip(arrays.get_cohort(5), tensors.get_cohort(5), strict=True):
+            assert type(tensor_user).__name__ == "PyTorchTensorDataset"
+            assert [tensor.dtype for tensor in tensor_user.raw_data] == [torch.float64, torch.int64]
+            for array, tensor in zip(array_user.raw_data, tensor_user.raw_data, strict=True):
+                assert np.array_equal(array, tensor.numpy())
+
+
+def test_strings_cannot_become_tensors(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(DataError, match="features that are not all numbers"):
+        next(load(SHAPES, "shk", framework="torch"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"framework": "jax"}, "unknown framework 'jax', expected one of 'numpy', 'torch'"),
+        ({"user_sampler": "best"}, "unknown user sampler 'best'"),
+    ],
+)
+def test_unknown_names_are_an_error(pipeline_data: Path, arguments: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load(pipeline_data, **arguments)
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"found no \.json file"):
+        load(tmp_path)
+
+
+def test_splits_pair_train_and_test_of_a_user(pipeline_data: Path) -> None:
+    train, test = plain(pipeline_data / "train"), plain(pipeline_data / "test")
+    cohort = list(load_splits(pipeline_data, user_sampler="minimize_reuse").get_cohort(len(train)))
+    assert [user.user_id for user, _ in cohort] == list(train)
+    for split, _ in cohort:
+        assert type(split) is DatasetSplit
+        parts = split.split()
+        for part, side in zip(parts, (train, test), strict=True):
+            assert part.raw_data[0].tolist() == side[split.user_id]["x"]
+
+
+def test_splits_after_splitting_by_user_are_an_error(tmp_path: Path) -> None:
+    data = generate(tmp_path, 10)
+    fedsynth(tmp_path, "preprocess", "-s", "niid", "--sf", "1.0", "-k", "0", "-t", "user", "--tf", "0.6")
+    drawn = {user.user_id for subset in ("train", "test") for user, _ in load(data, subset).get_cohort(50)}
+    assert len(drawn) > 5
+    with pytest.raises(StageError, match=r"no user is in both train and test, .* `-t sample` instead of `-t user`"):
+        load_splits(data)
+
+
+def test_dataloader_workers_read_the_files(pipeline_data: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from tests.federated.users import Converted
+
+    dataset = LeafDataset(pipeline_data / "train")
+    loader = torch.utils.data.DataLoader(
+        Converted(dataset), sampler=dataset.user_ids, batch_size=None, num_workers=2, timeout=60
+    )
+    for user, (x, _) in zip(dataset, loader, strict=True):
+        assert np.array_equal(x.numpy(), dataset[user].features)

@@ -129,7 +129,7 @@ def _whole_head(path: Path) -> dict[str, Any]:
                 for _ in scanner.members():
                     scanner.value()
             else:
-                head[key] = decode_value(scanner)
+                head[key] = decode_value(scanner, key)
     return head
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from fedsynth.stats.figures import save_pictures
 from fedsynth.stats.heterogeneity import Measures, Meter
 from fedsynth.stats.summary import Summary, summarize
 from fedsynth.stats.table import table_lines
-from fedsynth.truth import Truth, find_truth
+from fedsynth.truth import find_truth
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,9 @@ def describe(folder: Path, *, features: bool = True, bar: Bar = no_bar) -> Descr
     `meta/truth.npz` belongs to another dataset.
     """
     files = json_files(folder)
-    users, counts = _users(folder, files)
-    truth, why_not = _find_truth(folder, files, users, counts)
+    with _damage_first(files):
+        users, counts = _users(folder, files)
+        truth, why_not = find_truth(files, meta_dir(folder.parent), users, counts)
     meter = Meter(counts, truth, no_truth=why_not, features=features)
     position = {user: number for number, user in enumerate(users)}
     with bar(f"stats {folder.name}", len(users)) as progress:
@@ -99,12 +101,11 @@ def draw(folder: Path, name: str, description: Description) -> list[Path]:
     return save_pictures(folder.parent, label, description.summary, description.measures)
 
 
-def _find_truth(
-    folder: Path, files: Sequence[Path], users: Sequence[str], counts: Sequence[int]
-) -> tuple[Truth | None, str]:
-    """Return the truth about the users, or why there is none; of a damaged file, say that before all else."""
+@contextmanager
+def _damage_first(files: Sequence[Path]) -> Iterator[None]:
+    """If heads or truth don't fit, say before all else that a file is damaged, where one is."""
     try:
-        return find_truth(files, meta_dir(folder.parent), users, counts)
+        yield
     except DataError:
         for file in files:
             read_index(file)

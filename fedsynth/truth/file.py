@@ -117,12 +117,10 @@ class TruthWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        failed = () if error is None else (OSError, ValueError)  # what can't be written is not to hide why
-        with naming(self._path), self._file:
-            for part in (self._models, self._zip):
-                with contextlib.suppress(*failed):
-                    if part is not None:
-                        part.close()
+        with contextlib.ExitStack() as stack:
+            for part in (self._file, self._zip, self._models):  # closed from the last to the first, whatever fails
+                if part is not None:
+                    stack.callback(self._close, part, failed=error is not None)
 
     def add(self, values: Mapping[str, Any]) -> None:
         """Take what is true of the next user; `models` is his own model, [D+1, C] float64."""
@@ -142,6 +140,11 @@ class TruthWriter:
         for name, values in {**self._head, **self._rows, **shared}.items():
             with naming(self._path), self._zip.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asarray(values), allow_pickle=False)
+
+    def _close(self, part: Any, *, failed: bool) -> None:
+        """Close a part; after a failure, what can't be written any more is not to hide why."""
+        with naming(self._path), contextlib.suppress(*((OSError, ValueError) if failed else ())):
+            part.close()
 
     def _write_model(self, model: Floats) -> None:
         import numpy as np

@@ -16,7 +16,6 @@ from fedsynth.leaf.reader import read_index
 from fedsynth.leaf.values import read_values
 from fedsynth.pipeline.manifest import Manifest
 from fedsynth.pipeline.run import Bar, no_bar
-from fedsynth.stats.figures import save_pictures
 from fedsynth.stats.heterogeneity import Measures, Meter
 from fedsynth.stats.summary import Summary, summarize
 from fedsynth.stats.table import table_lines
@@ -97,6 +96,8 @@ def draw(folder: Path, name: str, description: Description) -> list[Path]:
 
     Other folders' names are part of the file's, so that no picture replaces another folder's.
     """
+    from fedsynth.stats.figures import save_pictures  # Pillow, which `measure` does without
+
     label = name if folder.name == ALL_DATA else f"{name}_{folder.name}"
     return save_pictures(folder.parent, label, description.summary, description.measures)
 

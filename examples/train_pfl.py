@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Make the datasets, train on each in every way, print the table and draw it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=300, help="users of each dataset (300)")
-    parser.add_argument("--rounds", type=int, default=100, help="central iterations (100)")
+    parser.add_argument("--rounds", type=int, default=400, help="central iterations (400)")
     parser.add_argument("--clusters", type=int, nargs="+", default=[1, 2, 3, 5], help="numbers of clusters (1 2 3 5)")
     parser.add_argument("--picture", type=Path, default=Path("train_pfl.png"), help="where to draw (train_pfl.png)")
     options = parser.parse_args(arguments)

@@ -6,6 +6,8 @@ import json
 import random
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 import fedsynth as package
 from fedsynth.errors import DataError, StageError
 from fedsynth.pipeline.stats import measure
-from tests.commands import fedsynth, generate
+from tests.commands import environment, fedsynth, generate
 
 KEYS = {
     *(f"quantity.{name}" for name in ("mean", "std", "cv", "skewness", "min", "median", "max")),
@@ -153,6 +155,26 @@ def test_damaged_data_is_an_error(
     assert "Traceback" not in result.stderr
 
 
+def test_a_terminal_gets_a_progress_bar_and_a_pipe_does_not(made: Path) -> None:
+    import fcntl
+    import os
+    import pty
+    import struct
+    import termios
+
+    assert fedsynth(made, "stats").stderr == ""
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "fedsynth", "stats", "--json"]
+    result = subprocess.run(command, cwd=made, env=environment(), stdout=subprocess.PIPE, stderr=end, timeout=60)
+    os.close(end)
+    shown = os.read(terminal, 10_000).decode()
+    os.close(terminal)
+    assert "stats all_data" in shown
+    assert "/40" in shown
+    assert json.loads(result.stdout)["users"] == 40
+
+
 def test_a_user_in_two_files_is_an_error(write_leaf: Any, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_leaf({"u": ([[1.0]], [0])}, f"data/all_data/{name}.json")
@@ -176,11 +198,6 @@ def test_a_picture_that_does_not_apply_any_more_is_removed(made: Path, tmp_path:
 
 
 def test_import_stays_light() -> None:
-    import subprocess
-    import sys
-
-    from tests.commands import environment
-
     script = "import sys, fedsynth; print({'numpy', 'PIL', 'orjson', 'click'} & set(sys.modules))"
     command = [sys.executable, "-c", script]
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
@@ -199,11 +216,6 @@ def test_memory_is_flat_in_x(tmp_path: Path) -> None:
 
 
 def peak_of_stats(folder: Path) -> int:
-    import subprocess
-    import sys
-
-    from tests.commands import environment
-
     script = (
         "import resource; from fedsynth.pipeline.stats import measure; measure('data/all_data'); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"

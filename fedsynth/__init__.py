@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         partition_by_dirichlet_class_distribution,
         use_context,
     )
+    from fedsynth.pipeline.stats import measure
 
 __version__ = "0.1.0"
 
@@ -58,13 +59,18 @@ __all__ = [
     "get_user_sampler",
     "load",
     "load_splits",
+    "measure",
     "partition_by_dirichlet_class_distribution",
     "use_context",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the federated datasets when one is first asked for: the commands start without NumPy."""
+    """Import the public names when one is first asked for: the commands start without NumPy."""
+    if name == "measure":
+        from fedsynth.pipeline.stats import measure
+
+        return measure
     if name in __all__:
         from fedsynth import federated
 

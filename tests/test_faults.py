@@ -302,7 +302,8 @@ def test_read_only_file_system_is_an_error_that_names_the_place(command: tuple[o
 
 AS_NOBODY = """
 import os, sys
-import fedsynth.pipeline.generate, fedsynth.pipeline.stats, PIL.PngImagePlugin
+import encodings.cp437, fedsynth.pipeline.generate, fedsynth.pipeline.stats
+import fedsynth.stats.figures, PIL.PngImagePlugin
 from fedsynth.cli import main
 if os.getuid() == 0:
     os.setgid(65534)
@@ -342,8 +343,8 @@ def test_locked_folder_is_an_error_that_says_who_holds_it(done: Path) -> None:
             message = fails(done, *command)
             assert "data: another fedsynth run is at work there" in message
         fedsynth(done, "stats")
-    for name in ("data/synthetic_hist.png", "data/synthetic_hist_nolabel.png"):
-        (done / name).unlink()
+    for kind in ("hist", "hist_nolabel", "labels", "models"):
+        (done / f"data/synthetic_{kind}.png").unlink()
     assert contents(done) == before
     fedsynth(done, *CHAIN)
 

@@ -59,11 +59,11 @@ class LeafCommand(click.Command):
 
     def _check_negative(self, ctx: click.Context, args: list[str]) -> None:
         """Click takes a negative number after an option that may stand alone for another option."""
-        bare = {name for param in self.get_params(ctx) if _may_stand_alone(param) for name in param.opts}
+        alone = {name for param in self.get_params(ctx) if _may_stand_alone(param) for name in param.opts}
         for word, following in zip_longest(args, args[1:], fillvalue=""):
             name, given, value = word.partition("=")
             value = value if given else following
-            if name in bare and _NUMBER.match(value):
+            if name in alone and _NUMBER.match(value):
                 raise UsageError(f"{name} is {value}, expected a value that is not negative")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from fedsynth.errors import DataError, StageError, UsageError
 from fedsynth.federated.arrays import ArrayTypes, CachedArrays, Samples, cached_arrays, read_arrays
@@ -16,8 +16,9 @@ from fedsynth.federated.dataset import AbstractDataset, DatasetSplit, TabularDat
 from fedsynth.federated.federated_dataset import FederatedDataset
 from fedsynth.federated.sampling import UserSampler, get_user_sampler
 from fedsynth.federated.torch import PyTorchTensorDataset, import_torch
-from fedsynth.leaf.layout import TEST, TRAIN, json_files
+from fedsynth.leaf.layout import TEST, TRAIN, json_files, meta_dir
 from fedsynth.leaf.lazy import LazyLeafFile
+from fedsynth.truth import Truth, find_truth, true_models
 
 CACHE = ".arrays"
 """The cache's folder, beside the files unless another is given; a hidden name, which LEAF and the stages ignore."""
@@ -27,7 +28,8 @@ class LeafDataset:
     """The users of a folder of LEAF files, or of one file; `dataset[user_id]` is a `TabularDataset`.
 
     Features are [n, d] `dtype`, labels [n] `label_dtype`; what is not numbers stays in arrays of objects, [n] strings
-    for instance. A user's entry in hierarchies is in metadata["hierarchy"].
+    for instance. A user's entry in hierarchies is in metadata["hierarchy"], and where there is ground truth with
+    clusters, the number of his is in metadata["cluster"].
 
     Opening reads the heads of the files; a file's places are found when one of its users is first asked for, and a
     user is decoded each time when asked for. In memory stay the heads and 16 bytes a user. Files are never left open
@@ -39,7 +41,8 @@ class LeafDataset:
     and not made for a file whose samples are not all numbers of one shape.
 
     Raises StageError for a folder without files, DataError for files that are not LEAF's, for a user in two files,
-    and, when users are asked for, if a file changed since it was opened.
+    and, when users are asked for, if a file changed since it was opened, or if the ground truth beside the folder
+    belongs to another dataset.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class LeafDataset:
         self._places = _positions(self._files)
         self._cache_folder = _cache_folder(path, cache)
         self._cached: dict[int, CachedArrays | None] = {}
+        self._truth: tuple[Truth | None, str] | None = None
 
     @property
     def user_ids(self) -> list[str]:
@@ -90,10 +94,10 @@ class LeafDataset:
         except KeyError:
             raise KeyError(f"no user {user_id!r} among the {len(self)} in {self._files[0].path.parent}") from None
         features, labels = self._samples(number, position)
-        return TabularDataset(features, labels, user_id=user_id, metadata=self._metadata(number, position))
+        return TabularDataset(features, labels, user_id=user_id, metadata=self._metadata(user_id))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cached": {}}
+        return {**self.__dict__, "_cached": {}, "_truth": None}
 
     def _samples(self, number: int, position: int) -> Samples:
         file = self._files[number]
@@ -105,9 +109,40 @@ class LeafDataset:
         cached = self._cached[number]
         return read_arrays(file, position, self._types) if cached is None else cached.user(position)
 
-    def _metadata(self, number: int, position: int) -> dict[str, Any]:
+    def true_model(self, user_id: str) -> NDArray[np.float64]:
+        """Return the model that a user's labels come from: w [D+1, C], row 0 the bias.
+
+        Raises StageError if there is no ground truth, KeyError for a user who is not there, DataError as opening does.
+        """
+        truth, why_not = self._find_truth()
+        if truth is None:
+            folder = self._files[0].path.parent
+            raise StageError(f"{folder}: the true models are not known, {why_not}; generate data with `main.py`")
+        model: NDArray[np.float64] = true_models(truth, [self._numbers[user_id]])[0]
+        return model
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {user: number for number, user in enumerate(self._places)}
+
+    def _find_truth(self) -> tuple[Truth | None, str]:
+        """Return the truth about all users, in their order, or None and why there is none."""
+        if self._truth is None:
+            files = [file.path for file in self._files]
+            meta = meta_dir(files[0].parent.parent)
+            self._truth = find_truth(files, meta, self.user_ids, self.num_samples)
+        return self._truth
+
+    def _metadata(self, user_id: str) -> dict[str, Any]:
+        metadata: dict[str, Any] = {}
+        number, position = self._places[user_id]
         hierarchies = self._files[number].hierarchies
-        return {} if hierarchies is None else {"hierarchy": hierarchies[position]}
+        if hierarchies is not None:
+            metadata["hierarchy"] = hierarchies[position]
+        truth, _ = self._find_truth()
+        if truth is not None and truth.cluster is not None:
+            metadata["cluster"] = int(truth.cluster[self._numbers[user_id]])
+        return metadata
 
 
 def load(

@@ -86,5 +86,6 @@ def draw_fedprox_task(
 
 def feature_scales(num_dim: int) -> Floats:
     """Return the standard deviations of x, [D], by NumPy's power as in the program; Python's differs in a last bit."""
-    variances: Floats = np.arange(1, num_dim + 1) ** -1.2
-    return np.sqrt(variances)
+    variances = np.arange(1, num_dim + 1) ** -1.2
+    scales: Floats = np.sqrt(variances).astype(np.float64)
+    return scales

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import msgspec
 import orjson
 
 from fedsynth.errors import DataError
-from fedsynth.leaf.head import read_head
-from fedsynth.leaf.reader import Progress, check_size, check_user, no_progress
+from fedsynth.leaf.head import check_head, decode_value, read_head
+from fedsynth.leaf.reader import Progress, check_user, no_progress, read_index
 from fedsynth.leaf.scan import Scanner
 
 
@@ -30,38 +30,43 @@ Values = tuple[str, Sequence[Any], Sequence[Any]]
 def read_values(path: Path, wants_x: Callable[[], bool], progress: Progress = no_progress) -> Iterator[Values]:
     """Yield the users of a file in the order of its user_data. wants_x: asked before each, whether x is parsed.
 
-    Holds one user's text and values. Raises DataError, naming file and user or byte, as `read_index` does.
+    Holds one user's text and values. Raises DataError, naming file and user or byte, just as `read_index` does.
     """
     head = read_head(path)
     sizes = dict(zip(head["users"], head["num_samples"], strict=True))
+    found: dict[str, Any] = {}
     with path.open("rb") as file:
         scanner = Scanner(file, path)
         for key in scanner.members():
             if key == "user_data":
-                yield from _read_users(scanner, sizes, wants_x, progress)
+                found[key] = yield from _read_users(scanner, sizes, wants_x, progress)
             else:
-                scanner.value()
+                found[key] = decode_value(scanner, key)
         scanner.end()
+    if found.get("user_data") != len(sizes):
+        raise _explained(path)
+    check_head(path, found)
 
 
 def _read_users(
     scanner: Scanner, sizes: dict[str, int], wants_x: Callable[[], bool], progress: Progress
-) -> Iterator[Values]:
-    seen = set()
+) -> Generator[Values, None, int]:
+    """Yield the users and return how many there are."""
+    left = dict(sizes)
     for name in scanner.members():
         offset, text = scanner.value()
-        if name in seen:
-            raise DataError(f'{scanner.path}: user "{name}" appears twice in user_data; merge or rename the two')
-        if name not in sizes:
-            raise DataError(f'{scanner.path}: user "{name}" has data but is not listed in users; fix the file')
-        seen.add(name)
         x, y = _decode(scanner.path, name, offset, text, wants_x())
-        check_size(scanner.path, name, stated=sizes[name], found=len(y))
+        if left.pop(name, None) != len(y):
+            raise _explained(scanner.path)
         yield name, x, y
         progress(1)
-    missing = next((user for user in sizes if user not in seen), None)
-    if missing is not None:
-        raise DataError(f'{scanner.path}: user "{missing}" has no entry in user_data; generate or fetch the file again')
+    return len(sizes) - len(left)
+
+
+def _explained(path: Path) -> DataError:
+    """Return, or raise, what is wrong with a file whose users are not those of its head."""
+    read_index(path)
+    return DataError(f"{path}: changed while it was read; run the same command again")
 
 
 def _decode(path: Path, name: str, offset: int, text: bytes, with_x: bool) -> tuple[Sequence[Any], Sequence[Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from fedsynth.leaf.reader import read_index
 from fedsynth.leaf.values import read_values
 from fedsynth.pipeline.manifest import Manifest
 from fedsynth.pipeline.run import Bar, no_bar
-from fedsynth.stats.figures import save_pictures
 from fedsynth.stats.heterogeneity import Measures, Meter
 from fedsynth.stats.summary import Summary, summarize
 from fedsynth.stats.table import table_lines
@@ -68,8 +68,9 @@ def describe(folder: Path, *, features: bool = True, bar: Bar = no_bar) -> Descr
     `meta/truth.npz` belongs to another dataset.
     """
     files = json_files(folder)
-    users, counts = _users(folder, files)
-    truth, why_not = find_truth(files, meta_dir(folder.parent), users, counts)
+    with _damage_first(files):
+        users, counts = _users(folder, files)
+        truth, why_not = find_truth(files, meta_dir(folder.parent), users, counts)
     meter = Meter(counts, truth, no_truth=why_not, features=features)
     position = {user: number for number, user in enumerate(users)}
     with bar(f"stats {folder.name}", len(users)) as progress:
@@ -95,8 +96,21 @@ def draw(folder: Path, name: str, description: Description) -> list[Path]:
 
     Other folders' names are part of the file's, so that no picture replaces another folder's.
     """
+    from fedsynth.stats.figures import save_pictures  # Pillow, which `measure` does without
+
     label = name if folder.name == ALL_DATA else f"{name}_{folder.name}"
     return save_pictures(folder.parent, label, description.summary, description.measures)
+
+
+@contextmanager
+def _damage_first(files: Sequence[Path]) -> Iterator[None]:
+    """If heads or truth don't fit, say before all else that a file is damaged, where one is."""
+    try:
+        yield
+    except DataError:
+        for file in files:
+            read_index(file)
+        raise
 
 
 def _users(folder: Path, files: Sequence[Path]) -> tuple[list[str], list[int]]:

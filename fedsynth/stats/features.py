@@ -15,7 +15,9 @@ Floats = NDArray[np.float64]
 def to_matrix(x: Sequence[Any]) -> Floats | None:
     """Return samples as JSON has them as [n, features] float64, None unless all are numbers of one shape."""
     if x and type(x[0]) is list and x[0] and type(x[0][0]) is float:
-        return _flat_matrix(x, len(x[0]))
+        matrix = _flat_matrix(x, len(x[0]))
+        if matrix is None or np.isfinite(matrix).all():  # null would be NaN
+            return matrix
     try:
         values = np.array(x)
     except (ValueError, OverflowError):  # of different shapes; integers of any size
@@ -67,10 +69,10 @@ class FeatureMoments:
         least one sample.
         """
         total = self._within + self._between
-        shares = np.divide(self._between, total, out=np.zeros_like(total), where=total > 0)
         if not np.isfinite(total).all():
             self.reason = "features are too large to be squared"
             return {}
+        shares = np.divide(self._between, total, out=np.zeros_like(total), where=total > 0)
         return {"feature.between_share": {"mean": float(shares.mean()), "max": float(shares.max())}}
 
     @np.errstate(over="ignore", invalid="ignore")

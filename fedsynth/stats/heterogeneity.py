@@ -84,17 +84,21 @@ class Meter:
         """Return the measures of all users taken."""
         values: dict[str, Any] = dict(quantity_measures(self._num_samples))
         left_out: dict[str, str] = {}
-        for keys, found, why in (self._of_labels(), self._of_features(), self._of_concepts(), self._of_clusters()):
+        labels = None if self._labels.reason or not sum(self._num_samples) else self._labels.table()
+        for keys, found, why in (
+            self._of_labels(labels),
+            self._of_features(),
+            self._of_concepts(),
+            self._of_clusters(),
+        ):
             values.update(found)
             left_out.update({key: why[key] for key in keys if key not in found})
-        labels = None if self._labels.reason or not sum(self._num_samples) else self._labels.table()
         return Measures(values, left_out, labels, self._truth)
 
-    def _of_labels(self) -> _Part:
-        reason = self._labels.reason or ("" if sum(self._num_samples) else NO_SAMPLES)
-        if reason:
-            return LABEL_KEYS, {}, dict.fromkeys(LABEL_KEYS, reason)
-        return LABEL_KEYS, dict(label_measures(self._labels.table(), default_rng(SEED))), {}
+    def _of_labels(self, table: LabelTable | None) -> _Part:
+        if table is None:
+            return LABEL_KEYS, {}, dict.fromkeys(LABEL_KEYS, self._labels.reason or NO_SAMPLES)
+        return LABEL_KEYS, dict(label_measures(table, default_rng(SEED))), {}
 
     def _of_features(self) -> _Part:
         if self._features is None or self._features.reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import zipfile
@@ -98,7 +99,9 @@ class TruthWriter:
     def __init__(self, path: Path, num_users: int) -> None:
         self._users = num_users
         self._path = path
-        self._zip = zipfile.ZipFile(path, "x")
+        with naming(path):
+            self._file = path.open("xb")
+        self._zip = zipfile.ZipFile(self._file, "w")
         self._rows: dict[str, list[Any]] = {}
         self._models: IO[bytes] | None = None
 
@@ -106,16 +109,17 @@ class TruthWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with naming(self._path):
-            if self._models is not None:
-                self._models.close()
-            self._zip.close()
+        with contextlib.ExitStack() as stack:
+            for part in (self._file, self._zip, self._models):  # closed from the last to the first, whatever fails
+                if part is not None:
+                    stack.callback(self._close, part, failed=error is not None)
 
     def add(self, values: Mapping[str, Any]) -> None:
         """Take what is true of the next user; `models` is his own model, [D+1, C] float64."""
         for name, value in values.items():
             if name == "models":
-                self._write_model(value)
+                with naming(self._path):
+                    self._write_model(value)
             else:
                 self._rows.setdefault(name, []).append(value)
 
@@ -139,6 +143,11 @@ class TruthWriter:
         for name, values in {**head, **parameters, **self._rows, **shared}.items():
             with naming(self._path), self._zip.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asarray(values), allow_pickle=False)
+
+    def _close(self, part: Any, *, failed: bool) -> None:
+        """Close a part; after a failure, what can't be written any more is not to hide why."""
+        with naming(self._path), contextlib.suppress(*((OSError, ValueError) if failed else ())):
+            part.close()
 
     def _write_model(self, model: Floats) -> None:
         import numpy as np

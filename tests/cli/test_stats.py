@@ -39,10 +39,8 @@ def test_pictures_of_other_folders_have_other_names(tmp_path: Path) -> None:
     fedsynth(tmp_path, "stats", "train")
     names = {path.name for path in (tmp_path / "data").glob("*.png")}
     assert names == {
-        "mine_hist.png",
-        "mine_hist_nolabel.png",
-        "synthetic_train_hist.png",
-        "synthetic_train_hist_nolabel.png",
+        *(f"mine_{kind}.png" for kind in ("hist", "hist_nolabel", "labels", "models")),
+        *(f"synthetic_train_{kind}.png" for kind in ("hist", "hist_nolabel", "labels", "models")),
     }
 
 

@@ -58,7 +58,7 @@ def has_fma() -> bool:
 @pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.0), (0.5, 2.0)])
 def test_draws_are_those_of_the_program(alpha: float, beta: float) -> None:
     stream = FedproxStream(FedproxParameters(4, seed=7, alpha=alpha, beta=beta))
-    for task, (x, y) in zip(stream.tasks(), published(7, 4, alpha, beta), strict=True):
+    for task, (x, y) in zip(stream.tasks_of(range(4)), published(7, 4, alpha, beta), strict=True):
         np.testing.assert_allclose(task.x, x, rtol=1e-12)
         np.testing.assert_array_equal(task.y, y)
 
@@ -70,7 +70,7 @@ def test_iid_users_share_one_model_and_the_place_zero() -> None:
     stream = FedproxStream(FedproxParameters(5, seed=3, iid=True))
     assert stream.sizes.tolist() == sizes.tolist()
     scales = np.sqrt(np.power(np.arange(1.0, 61.0), -1.2))
-    for task, size in zip(stream.tasks(), sizes, strict=True):
+    for task, size in zip(stream.tasks_of(range(5)), sizes, strict=True):
         x = rng.standard_normal((size, 60)) * scales
         np.testing.assert_array_equal(task.x, x)
         np.testing.assert_array_equal(task.y, np.argmax(x @ w + b, axis=1))

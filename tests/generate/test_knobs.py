@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fedsynth.errors import UsageError
+from fedsynth.generate.dataset import Dataset
 from fedsynth.generate.parameters import FedproxParameters, Parameters
 from fedsynth.pipeline.generate import generate
 from fedsynth.pipeline.stats import measure
@@ -17,7 +18,7 @@ BASE: dict[str, Any] = {"num_tasks": 150, "num_dim": 8, "prob_clusters": (0.5, 0
 
 
 def measured(folder: Path, **changes: Any) -> dict[str, Any]:
-    generate(folder / "data", Parameters(**{**BASE, **changes}))
+    generate(folder / "data", Dataset(Parameters(**{**BASE, **changes})))
     return measure(folder / "data/all_data")
 
 
@@ -76,15 +77,15 @@ def test_models_of_a_cluster_without_spread_are_one(tmp_path: Path) -> None:
 
 def test_defaults_are_leafs_numbers(tmp_path: Path) -> None:
     """The goldens hold the bytes without options; these are the same options, spelt out."""
-    generate(tmp_path / "a/data", Parameters(20))
+    generate(tmp_path / "a/data", Dataset(Parameters(20)))
     spelt = {"cluster_spread": 1.0, "model_spread": 0.1, "noise": 0.1, "mean_samples": 3.0, "sigma_samples": 2.0}
-    generate(tmp_path / "b/data", Parameters(20, min_samples=5, max_samples=1000, **spelt))
+    generate(tmp_path / "b/data", Dataset(Parameters(20, min_samples=5, max_samples=1000, **spelt)))
     files = [tmp_path / side / "data/all_data/all_data.json" for side in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_manifest_records_every_parameter(tmp_path: Path) -> None:
-    generate(tmp_path / "data", Parameters(3, noise=0.25, min_samples=7))
+    generate(tmp_path / "data", Dataset(Parameters(3, noise=0.25, min_samples=7)))
     recorded = json.loads((tmp_path / "meta/manifest.json").read_text())["stages"]["generate"]["parameters"]
     assert recorded["model"] == "leaf"
     assert (recorded["noise"], recorded["min_samples"], recorded["cluster_spread"]) == (0.25, 7, 1.0)
@@ -117,4 +118,4 @@ def test_a_mean_beyond_all_numbers_is_cut_to_the_most() -> None:
 
     from fedsynth.generate.tasks import draw_sizes
 
-    assert set(draw_sizes(RandomState(1), Parameters(5, mean_samples=900.0)).tolist()) == {1000}
+    assert set(draw_sizes(RandomState(1), Parameters(5, mean_samples=900.0), 5).tolist()) == {1000}

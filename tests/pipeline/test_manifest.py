@@ -31,10 +31,9 @@ def test_each_stage_is_recorded(tmp_path: Path) -> None:
 def test_truth_is_what_the_labels_come_from(tmp_path: Path) -> None:
     import numpy as np
 
-    from fedsynth.truth import load_truth
-
     data = generate(tmp_path, 30, "-prob-clusters", "0.5,0.25,0.25")
-    truth = load_truth(tmp_path / "meta/truth.npz")
+    with np.load(tmp_path / "meta/truth.npz") as file:
+        truth = dict(file)
     users = json.loads((data / "all_data/all_data.json").read_text())["user_data"]
     assert truth["user_ids"].tolist() == list(users)
     assert set(truth["cluster"].tolist()) == {0, 1, 2}

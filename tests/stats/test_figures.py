@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageColor
+from sklearn.decomposition import PCA
 
-from fedsynth.stats.figures import (
-    BAR,
-    BEYOND,
-    INK,
-    SIZE,
-    WHITE,
-    draw_histogram,
-    draw_plain_histogram,
-    save_histograms,
-    tick_step,
+from fedsynth.stats.components import principal_components
+from fedsynth.stats.figures import draw_histogram, draw_plain_histogram, save_pictures
+from fedsynth.stats.figures_canvas import BAR, BEYOND, INK, SIZE, WHITE, tick_step
+from fedsynth.stats.figures_labels import (
+    BARS_LEFT,
+    BARS_RIGHT,
+    COLOURS,
+    LEFT,
+    MAP_RIGHT,
+    Rows,
+    arrange,
+    bar_end,
+    draw_labels,
 )
+from fedsynth.stats.figures_models import COLOURS as MARK_COLOURS
+from fedsynth.stats.figures_models import SHAPES, draw_models
+from fedsynth.stats.labels import LabelCounter, LabelTable
 from fedsynth.stats.summary import summarize
+from fedsynth.truth import Truth, true_models
 
 BAR_RGB, BEYOND_RGB, WHITE_RGB = (ImageColor.getrgb(colour) for colour in (BAR, BEYOND, WHITE))
 
@@ -69,8 +81,177 @@ def test_ticks_are_round(largest: int, step: int) -> None:
 
 def test_pictures_are_replaced_whole(tmp_path: Path) -> None:
     for users in (3, 5):
-        paths = save_histograms(tmp_path, "synthetic", summarize([5] * users))
+        paths = save_pictures(tmp_path, "synthetic", summarize([5] * users), None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["synthetic_hist.png", "synthetic_hist_nolabel.png"]
     for path in paths:
         with Image.open(path) as image:
             image.verify()
+
+
+# labels
+
+
+def shares_at(image: Image.Image, table: LabelTable, rows: Rows, row: int, column: int) -> int:
+    """The place in the colour scale, 0 to 255, of the middle of a cell."""
+    width = (MAP_RIGHT - LEFT) / len(table.names)
+    first, after = rows.span(row)
+    colour = image.getpixel((LEFT + round((column + 0.5) * width), (first + after - 1) // 2))
+    return COLOURS.tolist().index(list(colour))
+
+
+def counted(users: list[list[int]]) -> LabelTable:
+    counter = LabelCounter()
+    for number, labels in enumerate(users):
+        counter.add(number, labels)
+    return counter.table()
+
+
+def bar_length(image: Image.Image, rows: Rows, row: int) -> int:
+    """How many pixels a user's bar is long."""
+    first, after = rows.span(row)
+    y, x = (first + after - 1) // 2, BARS_LEFT + 3
+    while image.getpixel((x, y)) == BAR_RGB:
+        x += 1
+    return x - 1 - BARS_LEFT
+
+
+@pytest.mark.parametrize("users", [1, 3, 100, 500, 2_000])
+@pytest.mark.parametrize("classes", [2, 60])
+@pytest.mark.parametrize("clusters", [None, 1, 7])
+def test_cells_and_bars_stand_for_their_numbers(users: int, classes: int, clusters: int | None) -> None:
+    rng = np.random.default_rng(1)
+    table = counted([rng.integers(0, classes, rng.integers(1, 300)).tolist() for _ in range(users)])
+    groups = None if clusters is None else rng.integers(0, clusters, users)
+    image, rows = draw_labels(table, groups, "synthetic"), arrange(table, groups)
+    assert len(rows.users) == min(users, 500)
+    everyone = table.rows(range(users))
+    edges = {group[1] for group in rows.groups} | {group[2] - 1 for group in rows.groups}
+    for row in range(0, len(rows.users), 37):
+        if row in edges and rows.height / len(rows.users) < 12:
+            continue  # the line between two clusters covers it
+        user = rows.users[row]
+        for column in range(0, len(table.names), 7):
+            assert shares_at(image, table, rows, row, column) == round(everyone[user, column] * 255)
+        expected = bar_end(int(table.sizes[user]), int(table.sizes[list(rows.users)].max())) - BARS_LEFT
+        assert abs(bar_length(image, rows, row) - max(expected, 2)) <= 1
+    border = [image.getpixel((x, y)) for x in range(image.width) for y in (0, image.height - 1)]
+    assert set(border) == {WHITE_RGB}, "nothing is cut off"
+
+
+def test_rows_are_in_the_order_of_cluster_and_majority_class() -> None:
+    table = counted([[2, 2, 1], [0], [1, 1], [2, 2], [0, 0, 1]])
+    assert arrange(table, None).users == [1, 4, 2, 3, 0]
+    with_clusters = arrange(table, np.array([1, 0, 0, 0, 1]))
+    assert with_clusters.users == [1, 2, 3, 4, 0]
+    assert with_clusters.groups == [(0, 0, 3), (1, 3, 5)]
+
+
+def test_thinned_rows_are_picked_evenly() -> None:
+    rows = arrange(counted([[number % 4] for number in range(2_000)]), None)
+    majority = [user % 4 for user in rows.users]
+    assert [majority.count(label) for label in range(4)] == [125] * 4
+    assert majority == sorted(majority)
+
+
+def test_users_without_samples_have_empty_rows() -> None:
+    table = counted([[1, 1], [], [0]])
+    image, rows = draw_labels(table, None, "x"), arrange(table, None)
+    row = rows.users.index(1)
+    assert row == 2, "they come last"
+    assert {shares_at(image, table, rows, row, column) for column in (0, 1)} == {0}
+
+
+def test_colours_get_darker_in_grey_too() -> None:
+    greys = [0.299 * red + 0.587 * green + 0.114 * blue for red, green, blue in COLOURS.astype(float)]
+    assert all(darker < lighter + 0.5 for lighter, darker in pairwise(greys))
+    assert greys[0] - greys[-1] > 200
+
+
+def test_bars_are_on_a_logarithmic_axis() -> None:
+    ends = [bar_end(size, 900) for size in (1, 10, 100, 1000)]
+    assert ends == [BARS_LEFT + round(third * (BARS_RIGHT - BARS_LEFT) / 3) for third in range(4)]
+
+
+def test_classes_beyond_the_most_common_are_left_out() -> None:
+    table = counted([[*range(400), *range(100, 400)]])
+    image, rows = draw_labels(table, None, "x"), arrange(table, None)
+    assert image.width == 1280
+    assert len(rows.users) == 1
+
+
+# models
+
+
+def truth_of(models: NDArray[Any], sizes: list[int], clusters: list[int] | None = None) -> Truth:
+    """Models without a common basis, [users, D+1, C]."""
+    users = [str(number) for number in range(len(sizes))]
+    parameters = {"prob_clusters": [1 / 3] * 3} if clusters is not None else {}
+    cluster = None if clusters is None else np.array(clusters)
+    return Truth(Path("truth.npz"), users, sizes, parameters, cluster, None, None, models)
+
+
+def test_components_are_those_of_sklearn() -> None:
+    rng = np.random.default_rng(2)
+    for users, classes in ((50, 3), (6, 3), (2, 2)):
+        models = rng.normal(size=(users, 4, classes)) * np.arange(1, classes + 1)
+        places, shares = principal_components(truth_of(models, [1] * users))
+        expected = PCA(2).fit(models.reshape(users, -1))
+        assert shares == pytest.approx(expected.explained_variance_ratio_, abs=1e-9)
+        transformed = expected.transform(models.reshape(users, -1))
+        np.testing.assert_allclose(np.abs(places), np.abs(transformed), atol=1e-8)
+
+
+def test_a_common_basis_gives_the_same_components() -> None:
+    rng = np.random.default_rng(3)
+    basis, info = rng.normal(size=(5, 3, 2)), rng.normal(size=(20, 2))
+    shared = Truth(Path("t"), [str(user) for user in range(20)], [1] * 20, {}, None, basis, info, None)
+    places, shares = principal_components(shared)
+    alone = principal_components(truth_of(true_models(shared, range(20)), [1] * 20))
+    np.testing.assert_allclose(np.abs(places), np.abs(alone[0]), atol=1e-8)
+    np.testing.assert_allclose(shares, alone[1], atol=1e-9)
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_models_on_a_line_and_models_alike_have_no_such_components() -> None:
+    line = np.arange(4.0)[:, np.newaxis, np.newaxis] * np.ones((1, 3, 2))
+    places, shares = principal_components(truth_of(line, [1] * 4))
+    assert shares.tolist() == [pytest.approx(1), 0]
+    assert not places[:, 1].any()
+    assert principal_components(truth_of(np.ones((4, 3, 2)), [1] * 4))[1].tolist() == [0, 0]
+
+
+def blobs(image: Image.Image, colour: tuple[int, ...]) -> int:
+    """How many pixels of the plot have about this colour: marks are a little transparent."""
+    plot = np.asarray(image.crop((152, 112, 949, 829)), float)
+    return int((np.abs(plot - mixed(colour)).max(axis=2) <= 3).sum())
+
+
+def mixed(colour: tuple[int, ...]) -> NDArray[np.float64]:
+    return np.array(colour) * 215 / 255 + 255 * 40 / 255
+
+
+def test_marks_have_their_clusters_colour_and_area_by_samples() -> None:
+    corners = np.array([[0, 0], [0, 9], [9, 0]], float).reshape(3, 1, 2)
+    image = draw_models(truth_of(corners, [400, 100, 400], [0, 1, 2]), "x")
+    areas = [blobs(image, ImageColor.getrgb(colour)) for colour in MARK_COLOURS[:3]]
+    assert areas[0] / areas[1] == pytest.approx(4, rel=0.2)
+    assert areas[0] / areas[2] == pytest.approx(1, rel=0.2), "shapes of one area"
+
+
+@pytest.mark.parametrize("users", [1, 2, 3, 100, 10_000])
+@pytest.mark.parametrize("clusters", [0, 1, 3])
+def test_any_number_of_models_fits(users: int, clusters: int) -> None:
+    rng = np.random.default_rng(4)
+    numbers = rng.integers(0, clusters, users).tolist() if clusters else None
+    sizes = rng.integers(1, 1000, users).tolist()
+    image = draw_models(truth_of(rng.normal(size=(users, 2, 2)), sizes, numbers), "synthetic")
+    assert image.size == SIZE
+    border = [image.getpixel((x, y)) for x in range(image.width) for y in (0, image.height - 1)]
+    border += [image.getpixel((x, y)) for y in range(image.height) for x in (0, image.width - 1)]
+    assert set(border) == {WHITE_RGB}
+
+
+def test_clusters_differ_in_shape_or_clearly_in_grey() -> None:
+    pairs = {(MARK_COLOURS[number % len(MARK_COLOURS)], SHAPES[number % len(SHAPES)]) for number in range(40)}
+    assert len(pairs) == 40
+    assert len({SHAPES[number % len(SHAPES)] for number in range(5)}) == 5

@@ -1,0 +1,225 @@
+"""`stats`, and `measure` in Python: what is printed, for which folders, and from what is read."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fedsynth as package
+from fedsynth.errors import DataError, StageError
+from fedsynth.pipeline.stats import measure
+from tests.commands import environment, fedsynth, generate
+
+KEYS = {
+    *(f"quantity.{name}" for name in ("mean", "std", "cv", "skewness", "min", "median", "max")),
+    *("quantity.gini", "quantity.effective_users", "quantity.top10_share"),
+    *("label.classes_per_user", "label.majority_share"),
+    *(f"label.{name}" for name in ("jensen_shannon", "hellinger", "total_variation")),
+    *(f"label.{name}_chance" for name in ("jensen_shannon", "hellinger", "total_variation")),
+    *("feature.between_share", "concept.disagreement", "concept.within", "concept.between"),
+    *("concept.oracle_accuracy", "clusters.sizes"),
+}
+"""Those of the specification."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    generate(folder, 40, "-prob-clusters", "0.5,0.5", "-num-dim", "3")
+    fedsynth(folder, "preprocess", "-t", "sample", "--spltseed", "1")
+    return folder
+
+
+def test_json_has_every_measure_by_its_key(made: Path) -> None:
+    values = json.loads(fedsynth(made, "stats", "--json").stdout)
+    leaf = {"users", "samples", "mean", "std", "std_over_mean", "skewness", "histogram"}
+    assert values.keys() == KEYS | leaf | {"left_out"}
+    assert values["left_out"] == {}
+    assert values == package.measure(made / "data/all_data")
+
+
+def test_table_comes_after_leafs_lines(made: Path) -> None:
+    leaf, lines = (fedsynth(made, "stats", *options).stdout for options in (["--no-measures"], []))
+    assert leaf.splitlines()[-1].startswith(">200")
+    assert lines.startswith(leaf + "\nheterogeneity")
+    values = measure(made / "data/all_data")
+    shown = re.search(r"^label.jensen_shannon +(\S+) +(\S+)", lines, re.MULTILINE)
+    assert shown is not None
+    expected = values["label.jensen_shannon"], values["label.jensen_shannon_chance"]
+    assert tuple(map(float, shown.groups())) == pytest.approx(expected, abs=5e-4)
+    assert max(map(len, lines.splitlines())) < 100
+
+
+def test_no_features_leaves_out_what_needs_them(made: Path) -> None:
+    values = json.loads(fedsynth(made, "stats", "--json", "--no-features").stdout)
+    everything = measure(made / "data/all_data")
+    skipped = {key for key in KEYS if key.startswith(("feature.", "concept."))}
+    assert values["left_out"] == dict.fromkeys(skipped, "features were not asked for")
+    assert {key: values[key] for key in KEYS - skipped} == {key: everything[key] for key in KEYS - skipped}
+
+
+def test_no_measures_gives_leafs_numbers_alone(made: Path) -> None:
+    values = json.loads(fedsynth(made, "stats", "--json", "--no-measures").stdout)
+    assert not KEYS & values.keys()
+    assert "makes no sense" in fedsynth(made, "stats", "--no-measures", "--no-features", check=2).stderr
+
+
+@pytest.mark.parametrize("folder", ["train", "test"])
+def test_any_stage_is_described(folder: str, made: Path) -> None:
+    values = json.loads(fedsynth(made, "stats", folder, "--json").stdout)
+    counts = json.loads(next((made / "data" / folder).glob("*.json")).read_text())["num_samples"]
+    assert values["samples"] == sum(counts)
+    assert (made / f"data/synthetic_{folder}_labels.png").is_file()
+    assert (made / f"data/synthetic_{folder}_models.png").is_file()
+
+
+def test_any_other_folder_is_described(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "data/train", tmp_path / "elsewhere/mine")
+    for name in ("elsewhere/mine", tmp_path / "elsewhere/mine"):
+        values = json.loads(fedsynth(tmp_path, "stats", name, "--json").stdout)
+        assert values["users"] == 40
+        assert values["left_out"]["clusters.sizes"].startswith("there is no ground truth")
+    assert (tmp_path / "elsewhere/synthetic_mine_labels.png").is_file()
+
+
+def test_files_of_a_folder_are_measured_together(made: Path, write_leaf: Any, tmp_path: Path) -> None:
+    content = json.loads((made / "data/all_data/all_data.json").read_text())["user_data"]
+    users = {user: (values["x"], values["y"]) for user, values in content.items()}
+    write_leaf(users, "whole/all/all_data.json")
+    for number, start in enumerate(range(0, 40, 15)):
+        write_leaf(dict(list(users.items())[start : start + 15]), f"parts/all/all_data_{number}.json")
+    assert measure(tmp_path / "parts/all") == {
+        key: pytest.approx(value) if isinstance(value, float) else value
+        for key, value in measure(tmp_path / "whole/all").items()
+    } | {"left_out": measure(tmp_path / "parts/all")["left_out"]}
+
+
+def test_order_of_users_makes_no_difference(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "copy")
+    file = tmp_path / "copy/data/all_data/all_data.json"
+    content = json.loads(file.read_text())
+    order = random.Random(1).sample(range(40), 40)
+    for key in ("users", "num_samples"):
+        content[key] = [content[key][number] for number in order]
+    content["user_data"] = {user: content["user_data"][user] for user in sorted(content["users"])}
+    (tmp_path / "copy/meta/manifest.json").unlink()
+    file.write_text(json.dumps(content))
+    before, after = measure(made / "data/all_data"), measure(tmp_path / "copy/data/all_data")
+    for key in KEYS - {"feature.between_share", "clusters.sizes"}:
+        assert after[key] == pytest.approx(before[key]), key
+    assert after["feature.between_share"] == pytest.approx(before["feature.between_share"])
+    assert after["clusters.sizes"] == before["clusters.sizes"]
+
+
+def test_texts_as_samples(write_leaf: Any, tmp_path: Path) -> None:
+    """Sentiment140's x are lists of strings, its y 0 or 4; unpaired surrogates are read too."""
+    write_leaf({"a": ([["é \ud800", "t"]], [4]), "b": ([["u"], ["w"]], [0, 0])}, "data/all_data/a.json")
+    values = measure(tmp_path / "data/all_data")
+    assert values["label.jensen_shannon"] == pytest.approx(1)
+    assert values["left_out"]["feature.between_share"] == "features are not numbers of one shape"
+    assert not (tmp_path / "data/synthetic_models.png").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--no-features"]])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('"x": [[1.0]], "y": [0]', '"x": [[1.0], [2.0]], "y": [0]'), 'user "a" has 2 entries in x but 1 in y'),
+        (('"num_samples": [1, 1]', '"num_samples": [1, 2]'), 'user "b" has 2 in num_samples but 1 samples'),
+        (('"y": [1]', '"y": [NaN]'), "NaN, which is not JSON"),
+        (('"y": [1]}}}', '"y": [1]}'), "the text ends too early"),
+        (('"b": {', '"a": {'), 'user "a" appears twice in user_data'),
+        (('"b": {', '"c": {'), 'user "b" has no entry in user_data'),
+        (('"y": [1]}}', '"y": [1]}, "c": {"x": [], "y": []}}'), 'user "c" has data but is not listed in users'),
+        ((', "b": {"x": [[2.0]], "y": [1]}', ""), 'user "b" has no entry in user_data'),
+        (('"y": [1]', '"z": [1]'), 'user "b" has no "y"'),
+    ],
+)
+def test_damaged_data_is_an_error(
+    change: tuple[str, str], said: str, options: list[str], write_leaf: Any, tmp_path: Path
+) -> None:
+    file = write_leaf({"a": ([[1.0]], [0]), "b": ([[2.0]], [1])})
+    text = file.read_text()
+    assert change[0] in text
+    file.write_text(text.replace(*change))
+    result = fedsynth(tmp_path, "stats", *options, check=1)
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_terminal_gets_a_progress_bar_and_a_pipe_does_not(made: Path) -> None:
+    import fcntl
+    import os
+    import pty
+    import struct
+    import termios
+
+    assert fedsynth(made, "stats").stderr == ""
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "fedsynth", "stats", "--json"]
+    result = subprocess.run(command, cwd=made, env=environment(), stdout=subprocess.PIPE, stderr=end, timeout=60)
+    os.close(end)
+    shown = os.read(terminal, 10_000).decode()
+    os.close(terminal)
+    assert "stats all_data" in shown
+    assert "/40" in shown
+    assert json.loads(result.stdout)["users"] == 40
+
+
+def test_a_user_in_two_files_is_an_error(write_leaf: Any, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_leaf({"u": ([[1.0]], [0])}, f"data/all_data/{name}.json")
+    with pytest.raises(DataError, match='user "u" is in two files'):
+        measure(tmp_path / "data/all_data")
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="missing or empty"):
+        measure(tmp_path / "nowhere")
+    assert "missing or empty" in fedsynth(tmp_path, "stats", "nowhere", check=1).stderr
+
+
+def test_a_picture_that_does_not_apply_any_more_is_removed(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "copy")
+    fedsynth(tmp_path / "copy", "stats")
+    assert (tmp_path / "copy/data/synthetic_models.png").is_file()
+    (tmp_path / "copy/meta/truth.npz").unlink()
+    fedsynth(tmp_path / "copy", "stats")
+    assert not (tmp_path / "copy/data/synthetic_models.png").exists()
+
+
+def test_import_stays_light() -> None:
+    script = "import sys, fedsynth; print({'numpy', 'PIL', 'orjson', 'click'} & set(sys.modules))"
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
+def test_memory_is_flat_in_x(tmp_path: Path) -> None:
+    """Ten times the users of the same sizes: less than 8 MB more at the peak, for 50 MB more of text."""
+    peaks = []
+    for tasks in (40, 400):
+        folder = tmp_path / str(tasks)
+        folder.mkdir()
+        generate(folder, tasks, "-sigma-samples", "0", "-mean-samples", "4.7", "-num-dim", "60")
+        peaks.append(peak_of_stats(folder))
+    assert peaks[1] - peaks[0] < 8e6
+
+
+def peak_of_stats(folder: Path) -> int:
+    script = (
+        "import resource; from fedsynth.pipeline.stats import measure; measure('data/all_data'); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+    )
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
+    return int(result.stdout)

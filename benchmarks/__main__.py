@@ -1,13 +1,14 @@
-"""`python -m benchmarks [--pairs N] [--large]`: print the table of the README."""
+"""`python -m benchmarks [--pairs N] [--large]`: print the table of the README; `... scale [--large]`: its other one."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import loading, pipeline
+from benchmarks import loading, pipeline, scale
 from benchmarks.measure import HEADER, Row
 
 
@@ -30,4 +31,7 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
         yield from pipeline.large_rows(folder)
 
 
-main()
+if sys.argv[1:2] == ["scale"]:
+    scale.main(sys.argv[2:])
+else:
+    main()

@@ -186,6 +186,25 @@ def test_dask_cluster_writes_the_bytes_of_one_process(
     assert contents(tmp_path / "data") == expected[name]
 
 
+@pytest.mark.parametrize("engine", ["two", "dask"])
+def test_measures_are_those_of_one_process(engine: str, sharded: Path, cluster: Cluster, tmp_path: Path) -> None:
+    copy(sharded, tmp_path)
+    more = ["--workers", 2] if engine == "two" else ["--scheduler", cluster.address]
+    one = fedsynth(tmp_path, "stats", "--json").stdout
+    pictures = {path.name: path.read_bytes() for path in (tmp_path / "data").glob("*.png")}
+    assert fedsynth(tmp_path, "stats", "--json", *more).stdout == one
+    assert "concept.oracle_accuracy" in json.loads(one)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "data").glob("*.png")} == pictures
+
+
+def test_loader_reads_all_shards(sharded: Path) -> None:
+    from fedsynth import LeafDataset
+
+    dataset = LeafDataset(sharded / "data/all_data")
+    assert list(dataset.user_ids) == [str(user) for user in range(160)]
+    assert len(dataset["159"]) == dataset.num_samples[159]
+
+
 def test_killed_local_worker_fails_the_run_and_leaves_nothing(
     sharded: Path, expected: dict[str, dict[str, bytes]], tmp_path: Path
 ) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from fedsynth.cli.console import progress_bar
-from fedsynth.cli.parsing import LeafCommand, data_dir, dataset_name, option
+from fedsynth.cli.parsing import LeafCommand, data_dir, dataset_name, option, scheduler, workers
+from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
 
 
@@ -18,15 +19,31 @@ from fedsynth.errors import UsageError
 @option("--no-features", is_flag=True, help="Leave out the measures that need x, which takes most of the time.")
 @option("--no-measures", is_flag=True, help="LEAF's lines and histogram alone.")
 @dataset_name
+@workers
+@scheduler
 @data_dir
-def stats(data_dir: Path, folder: str, name: str, as_json: bool, no_features: bool, no_measures: bool) -> None:
+def stats(
+    data_dir: Path,
+    folder: str,
+    name: str,
+    as_json: bool,
+    no_features: bool,
+    no_measures: bool,
+    workers: int,
+    scheduler: str | None,
+) -> None:
     """Print LEAF's statistics of a folder (all_data), how heterogeneous its users are, and draw pictures."""
     from fedsynth.pipeline.stats import describe, draw, find_folder, summarize_folder  # NumPy, Pillow
 
     if no_features and no_measures:
         raise UsageError("--no-features makes no sense with --no-measures, which leaves out all measures; choose one")
     path = find_folder(data_dir, folder)
-    described = summarize_folder(path) if no_measures else describe(path, features=not no_features, bar=progress_bar)
+    if no_measures:
+        described = summarize_folder(path)
+    else:
+        with open_engine(workers, scheduler) as engine:
+            path = path if engine.local else path.absolute()
+            described = describe(path, features=not no_features, engine=engine, bar=progress_bar)
     if as_json:
         click.echo(json.dumps(described.as_json(), indent=1))
     else:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedsynth.engine import INLINE, Engine
 from fedsynth.errors import DataError, StageError
 from fedsynth.leaf.head import read_head
 from fedsynth.leaf.layout import ALL_DATA, in_use, json_files, meta_dir
-from fedsynth.leaf.reader import read_index
+from fedsynth.leaf.reader import Progress, check_shared, read_index
 from fedsynth.leaf.values import read_values
 from fedsynth.pipeline.manifest import Manifest
 from fedsynth.pipeline.run import Bar, no_bar
@@ -60,7 +61,25 @@ def summarize_folder(folder: Path) -> Description:
     return Description(summarize(counts), None)
 
 
-def describe(folder: Path, *, features: bool = True, bar: Bar = no_bar) -> Description:
+@dataclass(frozen=True)
+class MeasureJob:
+    """One file. users: their positions among those of all files; meter: empty, for just these users."""
+
+    path: Path
+    users: range
+    meter: Meter
+
+
+def measure_file(job: MeasureJob, progress: Progress) -> Meter:
+    """Return the job's meter with all users of the file; holds one user's values. Raises DataError as `read_values`."""
+    check_shared([job.path])
+    position = dict(zip(read_head(job.path)["users"], job.users, strict=True))
+    for user, x, y in read_values(job.path, lambda: job.meter.wants_x, progress):
+        job.meter.add(position[user], x, y)
+    return job.meter
+
+
+def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> Description:
     """Return LEAF's statistics and all measures of a folder, in one pass that checks its files to the end.
 
     Holds one user's values, and for each user his size and his numbers of labels. features: whether x is parsed.
@@ -69,14 +88,13 @@ def describe(folder: Path, *, features: bool = True, bar: Bar = no_bar) -> Descr
     """
     files = json_files(folder)
     with _damage_first(files):
-        users, counts = _users(folder, files)
+        users, counts, parts = _users(folder, files)
         truth, why_not = find_truth(files, meta_dir(folder.parent), users, counts)
     meter = Meter(counts, truth, no_truth=why_not, features=features)
-    position = {user: number for number, user in enumerate(users)}
+    jobs = (MeasureJob(file, part, meter.part(part)) for file, part in zip(files, parts, strict=True))
     with bar(f"stats {folder.name}", len(users)) as progress:
-        for file in files:
-            for user, x, y in read_values(file, lambda: meter.wants_x, progress):
-                meter.add(position[user], x, y)
+        for part in engine.map(measure_file, jobs, progress=progress, users=lambda job: len(job.users)):
+            meter.merge(part)
     return Description(summarize(counts), meter.measures())
 
 
@@ -113,19 +131,21 @@ def _damage_first(files: Sequence[Path]) -> Iterator[None]:
         raise
 
 
-def _users(folder: Path, files: Sequence[Path]) -> tuple[list[str], list[int]]:
-    """Return all users of all files and how many samples each has, as the heads say."""
+def _users(folder: Path, files: Sequence[Path]) -> tuple[list[str], list[int], list[range]]:
+    """Return all users of all files, how many samples each has, as the heads say, and which are each file's."""
     users: list[str] = []
     counts: list[int] = []
+    parts: list[range] = []
     for file in files:
         head = read_head(file)
+        parts.append(range(len(users), len(users) + len(head["users"])))
         users += head["users"]
         counts += head["num_samples"]
     _require_users(folder, users)
     if len(set(users)) < len(users):
         twice = Counter(users).most_common(1)[0][0]
         raise DataError(f'{folder}: user "{twice}" is in two files, expected each in one; rename one of the two')
-    return users, counts
+    return users, counts, parts
 
 
 def _require_users(folder: Path, users: Sequence[object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,15 +42,30 @@ class ConceptMeter:
         self._places = _draw_places(by_name, truth.num_samples, rng)
         self._probe: dict[int, Floats] = {}
         self._right = self._samples = 0
+        self._first = 0
+
+    def part(self, users: range) -> ConceptMeter:
+        """Return an empty meter for the users at these consecutive positions, which is all that it knows about."""
+        part = copy.copy(self)
+        part._truth = self._truth.part(users)
+        part._compared, part._probe, part._right, part._samples, part._first = [], {}, 0, 0, users.start
+        part._places = {user: self._places[user] for user in users if user in self._places}
+        return part
 
     def add(self, user: int, x: Floats, y: Sequence[Any]) -> None:
         """Take the samples of the user at this position. Raises DataError if they can't come from the true models."""
-        model = true_models(self._truth, [user])[0]
+        model = true_models(self._truth, [user - self._first])[0]
         labels = self._checked(user, x, y, model)
         self._right += int(np.count_nonzero(predict(x, model) == labels))
         self._samples += len(x)
         if user in self._places:
             self._probe[user] = x[self._places[user]]
+
+    def merge(self, other: ConceptMeter) -> None:
+        """Take all that another one, of other users, has seen."""
+        self._probe.update(other._probe)
+        self._right += other._right
+        self._samples += other._samples
 
     def measures(self) -> tuple[dict[str, float], dict[str, str]]:
         """Return the `concept.` measures, and why some are left out."""
@@ -69,8 +85,9 @@ class ConceptMeter:
         return labels
 
     def _foreign(self, user: int, found: str) -> DataError:
+        name = self._truth.user_ids[user - self._first]
         return DataError(
-            f'{self._truth.path}: belongs to another dataset, user "{self._truth.user_ids[user]}" has {found}; '
+            f'{self._truth.path}: belongs to another dataset, user "{name}" has {found}; '
             "generate the data again, or delete that file to go on without ground truth"
         )
 

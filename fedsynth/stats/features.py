@@ -60,7 +60,17 @@ class FeatureMoments:
         elif self._mean is not None and len(self._mean) != x.shape[1]:
             self.reason = f"samples have different numbers of features, {len(self._mean)} and {x.shape[1]}"
         else:
-            self._merge(x)
+            self._take(x)
+
+    def merge(self, other: FeatureMoments) -> None:
+        """Take all that another one, of other users, has seen."""
+        self.reason = self.reason or other.reason
+        if self.reason or other._mean is None:
+            return
+        if self._mean is not None and len(self._mean) != len(other._mean):
+            self.reason = f"samples have different numbers of features, {len(self._mean)} and {len(other._mean)}"
+            return
+        self._merge_moments(other._samples, other._mean, other._within, other._between)
 
     def measures(self) -> dict[str, Any]:
         """Return `feature.between_share`, its mean and maximum over features; a constant feature has 0.0.
@@ -76,15 +86,19 @@ class FeatureMoments:
         return {"feature.between_share": {"mean": float(shares.mean()), "max": float(shares.max())}}
 
     @np.errstate(over="ignore", invalid="ignore")
-    def _merge(self, x: Floats) -> None:
+    def _take(self, x: Floats) -> None:
         mean = x.mean(axis=0)
+        rest = x - mean
+        self._merge_moments(len(x), mean, np.einsum("ij,ij->j", rest, rest), np.zeros(len(mean)))
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _merge_moments(self, samples: int, mean: Floats, within: Floats, between: Floats) -> None:
         if self._mean is None:
-            self._mean, self._within, self._between = mean, np.zeros(len(mean)), np.zeros(len(mean))
+            self._mean, self._within, self._between = mean, within.copy(), between.copy()
         else:
             step = mean - self._mean
-            share = len(x) / (self._samples + len(x))
-            self._between += step**2 * (self._samples * share)
+            share = samples / (self._samples + samples)
+            self._between += between + step**2 * (self._samples * share)
+            self._within += within
             self._mean = self._mean + step * share
-        self._samples += len(x)
-        rest = x - mean
-        self._within += np.einsum("ij,ij->j", rest, rest)
+        self._samples += samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +80,23 @@ class Meter:
             self._features.add(matrix)
             if self._concepts is not None:
                 self._concepts.add(user, np.zeros((len(y), 0)) if matrix is None else matrix, y)
+
+    def part(self, users: range) -> Meter:
+        """Return an empty meter that takes the users at these consecutive positions, in whatever process."""
+        part = copy.copy(self)
+        part._num_samples, part._truth = (), None
+        part._labels = LabelCounter()
+        part._features = None if self._features is None else FeatureMoments()
+        part._concepts = None if self._concepts is None else self._concepts.part(users)
+        return part
+
+    def merge(self, part: Meter) -> None:
+        """Take all that a part has taken."""
+        self._labels.merge(part._labels)
+        if self._features is not None and part._features is not None:
+            self._features.merge(part._features)
+        if self._concepts is not None and part._concepts is not None:
+            self._concepts.merge(part._concepts)
 
     def measures(self) -> Measures:
         """Return the measures of all users taken."""

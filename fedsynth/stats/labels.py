@@ -70,6 +70,15 @@ class LabelCounter:
         classes = [self._names.setdefault(label, len(self._names)) for label in counts]
         self._rows[user] = classes, list(counts.values())
 
+    def merge(self, other: LabelCounter) -> None:
+        """Take all that another counter, of other users, has counted."""
+        self.reason = self.reason or other.reason
+        if self.reason:
+            return
+        numbers = [self._names.setdefault(name, len(self._names)) for name in other._names]
+        for user, (classes, counts) in other._rows.items():
+            self._rows[user] = [numbers[label] for label in classes], counts
+
     def table(self) -> LabelTable:
         """Return what was counted, the classes in order: numbers by value, before texts."""
         names = sorted(self._names, key=_order)

@@ -69,6 +69,12 @@ class Truth:
         own = {name: _take(getattr(self, name), chosen) for name in ("cluster", "model_info", "models")}
         return replace(self, user_ids=users, num_samples=num_samples, **own)
 
+    def part(self, users: range) -> Truth:
+        """Return the truth about the users at these consecutive positions."""
+        chosen = slice(users.start, users.stop)
+        own = {name: _take(getattr(self, name), chosen) for name in ("cluster", "model_info", "models")}
+        return replace(self, user_ids=self.user_ids[chosen], num_samples=self.num_samples[chosen], **own)
+
     def _foreign(self, found: str) -> DataError:
         return DataError(f"{self.path}: belongs to another dataset, {found}; {WAY_OUT}")
 
@@ -187,5 +193,5 @@ def checksum(user_ids: Sequence[str], num_samples: Sequence[int], parameters: Ma
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _take(values: Any, chosen: Sequence[int]) -> Any:
+def _take(values: Any, chosen: Sequence[int] | slice) -> Any:
     return None if values is None else values[chosen]

@@ -155,10 +155,10 @@ def test_labels_that_the_models_do_not_know_are_an_error(write_leaf: Any, tmp_pa
 def write_truth(path: Path, *, sizes: list[int], dim: int) -> None:
     path.parent.mkdir()
     users = [str(number) for number in range(len(sizes))]
-    with TruthWriter(path, users, sizes, {"model": "test", "seed": 0}) as writer:
+    with TruthWriter(path, len(users)) as writer:
         for _ in users:
             writer.add({"models": np.zeros((dim + 1, 2))})
-        writer.finish({})
+        writer.finish(users, sizes, {"model": "test", "seed": 0}, {})
 
 
 def test_changed_file_does_not_fit_its_checksum(made: Path, tmp_path: Path) -> None:

@@ -42,9 +42,9 @@ def measure(tasks: int, dim: int, workers: int) -> Iterator[tuple[str, Cost, int
     """Yield each command's name, cost, and bytes of the data that it made or read."""
     with tempfile.TemporaryDirectory(dir=".", prefix=".benchmarks-") as name:
         folder = Path(name).absolute()
-        source = ["-num-tasks", tasks, "-num-dim", dim, "-num-shards", _SHARDS, "-stream", "independent"]
+        source = f"-num-tasks {tasks} -num-dim {dim} -num-shards {_SHARDS} -stream independent"
         for work, command in {
-            "generate": ["generate", *source],
+            "generate": ["generate", *source.split()],
             "preprocess": ["preprocess", *_STAGES],
             "stats": ["stats"],
         }.items():
@@ -77,9 +77,9 @@ def _line(tasks: int, dim: int, workers: int, work: str, cost: Cost, size: int) 
 def _projection(core_seconds: float) -> str:
     """Say how long generate and preprocess would take, from one core's seconds per user."""
     lines = [
-        f"projection from {core_seconds * 1e6:.0f} us of one core per user (60 dimensions, 108 samples, 130 kB each), if",
-        "the shared file system takes what the workers write, shards are many times the workers, and plans, which one",
-        "process makes in order, cost nothing:",
+        f"projection from {core_seconds * 1e6:.0f} us of one core per user (60 dimensions, 108 samples, 130 kB each);",
+        "it assumes that the shared file system takes what the workers write, that shards are many times the workers,",
+        "and that the plans, which one process makes in order, cost nothing:",
     ]
     for users, cores in _CLUSTERS:
         seconds = users * core_seconds / cores

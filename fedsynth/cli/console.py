@@ -53,8 +53,6 @@ def show_result(result: StageResult) -> None:
         count, users = record.left_out["count"], record.left_out["users"]
         more = ", ..." if count > len(users) else ""
         warn(f"{record.stage}: {count:,} users with too few samples to split were left out: {', '.join(users)}{more}")
-    for note in result.notes:
-        warn(note)
 
 
 def show_differences(differences: Differences) -> None:

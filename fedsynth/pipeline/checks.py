@@ -8,6 +8,7 @@ from typing import Any
 from fedsynth.errors import StageError
 from fedsynth.leaf.layout import in_use
 from fedsynth.leaf.plan import StagePlan
+from fedsynth.pipeline.manifest import FILE_NAME as MANIFEST
 from fedsynth.pipeline.manifest import StageRecord
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
@@ -24,20 +25,24 @@ MAKERS = {
 _WAY_OUT = "add --overwrite to make the stages again, or clear them with `fedsynth clean`"
 
 
-def check_fresh(workspace: Workspace, source: Path) -> list[str]:
-    """Check that a folder about to be read was made from what its own sources hold now, all the way back.
+def check_fresh(workspace: Workspace, source: Path) -> None:
+    """Check that a folder about to be read is what its stage made of what its own sources hold now, all the way back.
 
-    Returns notes on files that were changed by hand; raises StageError if the data is stale. Data that fedsynth has
-    no record of, LEAF's own for example, is taken as it is.
+    Data that fedsynth has no record of is taken as it is: LEAF's own for example, also in place of what was generated.
+    Raises StageError if the data is stale, or files are missing, new or changed.
     """
     record = workspace.manifest.stages.get(MAKERS[source.name])
     if record is None:
-        return []
+        return
     changed = record.outputs_changed(workspace.data_dir, source.name)
-    if changed is not None and not record.inputs:
-        return []  # other data than fedsynth generated: the start of a history of its own
+    if not record.inputs and len(changed) >= len(record.outputs):
+        return
+    if changed:
+        raise StageError(
+            f"{source}: {changed[0]} since `{record.stage}` made it; {_WAY_OUT}, or take it as it is "
+            f"by deleting {workspace.meta_dir / MANIFEST}"
+        )
     _check_inputs(workspace, record, source)
-    return [] if changed is None else [f"{changed} since fedsynth wrote it; reading it as it is"]
 
 
 def _check_inputs(workspace: Workspace, record: StageRecord, folder: Path) -> None:
@@ -61,9 +66,11 @@ def require_same(workspace: Workspace, stage: Stage, source: Path) -> StageRecor
     found = {file.folder for file in record.inputs}
     if found != {source.name}:
         raise StageError(f"{here}: made from {', '.join(found)}, now it would be made from {source.name}; {_WAY_OUT}")
-    changed = record.inputs_changed(workspace.data_dir) or record.outputs_changed(workspace.data_dir)
-    if changed is not None:
-        raise StageError(f"{here}: {changed} since `{stage.name}` ran; {_WAY_OUT}")
+    read = record.inputs_changed(workspace.data_dir)
+    changed = [] if read is None else [read]
+    changed += record.outputs_changed(workspace.data_dir)
+    if changed:
+        raise StageError(f"{here}: {changed[0]} since `{stage.name}` ran; {_WAY_OUT}")
     return record
 
 

@@ -64,6 +64,6 @@ def _require_same(workspace: Workspace, parameters: AnyParameters) -> StageRecor
         wanted = ", ".join(f"{key} {asked[key]}" for key in different)
         raise StageError(f"{folder}: exists, made with {found}, but {wanted} was asked for; {way_out}")
     changed = record.outputs_changed(workspace.data_dir)
-    if changed is not None:
-        raise StageError(f"{folder}: {changed} since it was generated; {way_out}")
+    if changed:
+        raise StageError(f"{folder}: {changed[0]} since it was generated; {way_out}")
     return record

@@ -73,31 +73,30 @@ class StageRecord:
 
         A folder that is gone is no contradiction: people delete what they don't need any more.
         """
-        folders = {record.folder for record in self.inputs}
-        present = {path.name: path for name in folders for path in (data_dir / name).glob("[!.]*.json")}
-        if not present:
-            return None
-        recorded = {record.name: record for record in self.inputs}
-        for name in sorted(recorded.keys() | present.keys()):
-            if name not in recorded:
-                return f"{present[name]} is new"
-            if name not in present:
-                return f"{recorded[name].path} is gone"
-            if not recorded[name].fits(present[name]):
-                return f"{present[name]} has changed"
+        for name in sorted({record.folder for record in self.inputs}):
+            if any((data_dir / name).glob("[!.]*.json")):
+                return next(iter(_differences(self.inputs, data_dir / name)), None)
         return None
 
-    def outputs_changed(self, data_dir: Path, folder: str | None = None) -> str | None:
-        """Return what is no longer as this stage wrote it, in one of its folders or in all; None if all is."""
-        for record in self.outputs:
-            path = data_dir / record.folder / record.name
-            if folder not in (None, record.folder):
-                continue
-            if not path.is_file():
-                return f"{path} is gone"
-            if not record.fits(path):
-                return f"{path} has changed"
-        return None
+    def outputs_changed(self, data_dir: Path, folder: str | None = None) -> list[str]:
+        """Return all that is no longer as this stage left it, in one of its folders or in all."""
+        folders = sorted({record.folder for record in self.outputs}) if folder is None else [folder]
+        return [found for name in folders for found in _differences(self.outputs, data_dir / name)]
+
+
+def _differences(records: Sequence[FileRecord], folder: Path) -> list[str]:
+    """Return how the data files in a folder differ from those recorded, a few words for each."""
+    recorded = {record.name: record for record in records if record.folder == folder.name}
+    present = {path.name: path for path in folder.glob("[!.]*.json")}
+    found = []
+    for name in sorted(recorded.keys() | present.keys()):
+        if name not in recorded:
+            found.append(f"{present[name]} is new")
+        elif name not in present:
+            found.append(f"{folder / name} is gone")
+        elif not recorded[name].fits(present[name]):
+            found.append(f"{present[name]} has changed")
+    return found
 
 
 class Manifest:

@@ -34,11 +34,10 @@ def no_bar(what: str, users: int) -> AbstractContextManager[Progress]:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What became of a stage. kept: an earlier run had made the same; notes: what else its user should know."""
+    """What became of a stage. kept: an earlier run had made the same."""
 
     record: StageRecord
     kept: bool
-    notes: Sequence[str] = ()
 
 
 class StageRunner:
@@ -56,10 +55,10 @@ class StageRunner:
         DataError if the input is not LEAF's format.
         """
         source = latest(self._workspace.data_dir, *stage.reads)
-        notes = check_fresh(self._workspace, source)
+        check_fresh(self._workspace, source)
         if any(in_use(self._workspace.data_dir / name) for name in stage.folders):
-            return StageResult(require_same(self._workspace, stage, source), kept=True, notes=notes)
-        return StageResult(self._make(stage, source), kept=False, notes=notes)
+            return StageResult(require_same(self._workspace, stage, source), kept=True)
+        return StageResult(self._make(stage, source), kept=False)
 
     def _make(self, stage: Stage, source: Path) -> StageRecord:
         inputs = [self._index(path) for path in json_files(source)]

@@ -42,11 +42,14 @@ class Workspace:
         for path in (self.data_dir / name for name in folders):
             if path.exists() and not path.is_dir():
                 raise StageError(f"{path}: found a file where the stage's folder goes; move it elsewhere")
-        staged = Staged(self, stage, folders)
         try:
-            yield staged
+            yield Staged(self, stage, folders)
         finally:
-            shutil.rmtree(staged.root, ignore_errors=True)
+            shutil.rmtree(self.partial(stage), ignore_errors=True)
+
+    def partial(self, stage: str) -> Path:
+        """Return the hidden folder that a stage writes into."""
+        return self.data_dir / f".{stage}{_PARTIAL}"
 
     def remove(self, folders: Sequence[str], stages: Sequence[str]) -> list[str]:
         """Remove folders, each in one step, and forget the stages that made them; return those that were there."""
@@ -100,7 +103,7 @@ class Staged:
 
     def __init__(self, workspace: Workspace, stage: str, folders: Sequence[str]) -> None:
         self._workspace = workspace
-        self.root = workspace.data_dir / f".{stage}{_PARTIAL}"
+        self.root = workspace.partial(stage)
         for part in ("meta", *(f"folders/{name}" for name in folders)):
             (self.root / part).mkdir(parents=True)
 

@@ -6,7 +6,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from tests.commands import fedsynth, generate
+import pytest
+
+from tests.commands import contents, fedsynth, generate
 
 
 def test_each_stage_is_recorded(tmp_path: Path) -> None:
@@ -44,3 +46,28 @@ def test_truth_is_what_the_labels_come_from(tmp_path: Path) -> None:
     assert right / total > 0.95
     spread = truth["model_info"] - truth["centers"][truth["cluster"]]
     assert 0.05 < spread.std() < 0.2
+
+
+@pytest.mark.parametrize(("act", "words"), [("unlink", "is gone"), ("change", "has changed"), ("add", "is new")])
+def test_folder_that_is_not_as_its_stage_left_it_is_refused(act: str, words: str, tmp_path: Path) -> None:
+    data = generate(tmp_path)
+    fedsynth(tmp_path, "preprocess", "-s", "niid", "--sf", 1)
+    path = data / "sampled_data/all_data_niid_0.json"
+    if act == "add":
+        path = path.with_name("more.json")
+        path.write_text('{"users": [], "num_samples": [], "user_data": {}}')
+    elif act == "change":
+        path.write_bytes(path.read_bytes() + b" ")
+    else:
+        path.rename(path.with_name("other.txt"))
+    message = fedsynth(tmp_path, "preprocess", "-k", 5, check=1).stderr
+    assert f"{Path('data/sampled_data') / path.name} {words}" in message
+    assert not (data / "rem_user_data").exists()
+
+
+def test_other_data_in_place_of_what_was_generated_is_taken(tmp_path: Path) -> None:
+    data = generate(tmp_path)
+    content = {"users": ["a"], "num_samples": [2], "user_data": {"a": {"x": [1, 2], "y": [0, 1]}}}
+    (data / "all_data/all_data.json").write_text(json.dumps(content))
+    fedsynth(tmp_path, "preprocess", "-k", 1)
+    assert "rem_user_data/all_data_keep_1.json" in contents(data)

@@ -151,7 +151,7 @@ def draw(results: dict[int, dict[str, float]]) -> Image.Image:
         for number, (method, accuracy) in enumerate(accuracies.items()):
             first, last = axes.column(group * (len(METHODS) + 1) + number, columns)
             canvas.rectangle([first + 2, axes.y(accuracy), last - 2, axes.lower], TONES[method])
-            canvas.text(((first + last) // 2, axes.y(accuracy) - 6), f"{accuracy:.3f}", INK, font(20), anchor="mb")
+            canvas.text(((first + last) // 2, axes.y(accuracy) - 6), f"{accuracy:.3f}", INK, font(18), anchor="mb")
         middle = axes.column(group * (len(METHODS) + 1) + len(METHODS) // 2, columns)[0]
         label = f"{clusters} cluster{'' if clusters == 1 else 's'}"
         canvas.text((middle, axes.lower + 18), label, INK, font(), anchor="ma")

@@ -23,6 +23,30 @@ class _Labels(msgspec.Struct):
 
 _decode_labels = msgspec.json.Decoder(_Labels).decode
 
+_LARGE = 4 << 20
+"""Bytes of a user's text from which on x is parsed slice by slice: parsed, it takes three times its text."""
+
+
+class LargeX(Sequence[Any]):
+    """The x of a large user, parsed when a slice is taken. Holds the text of each sample."""
+
+    def __init__(self, raw: list[msgspec.Raw]) -> None:
+        self._raw = raw
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def __getitem__(self, place: Any) -> Any:
+        """Return a sample, or the list of those in a slice, as JSON values."""
+        one = not isinstance(place, slice)
+        text = b"[" + b", ".join([self._raw[place]] if one else self._raw[place]) + b"]"
+        try:
+            values = orjson.loads(text)
+        except ValueError:
+            values = json.loads(text)  # strings with unpaired surrogates
+        return values[0] if one else values
+
+
 Values = tuple[str, Sequence[Any], Sequence[Any]]
 """A user's id, x and y; x is raw text where it is not wanted."""
 
@@ -72,13 +96,14 @@ def _explained(path: Path) -> DataError:
 def _decode(path: Path, name: str, offset: int, text: bytes, with_x: bool) -> tuple[Sequence[Any], Sequence[Any]]:
     """Parse a user; whatever the fast ways don't take is left to the way that explains what is wrong."""
     try:
-        if with_x:
+        x: Any
+        if with_x and len(text) < _LARGE:
             user = orjson.loads(text)
             x, y = user["x"], user["y"]
         else:
             labels = _decode_labels(text if text.isascii() else text.decode())
-            x, y = labels.x, labels.y
-        if type(x) is list and type(y) is list and len(x) == len(y):
+            x, y = LargeX(labels.x) if with_x else labels.x, labels.y
+        if isinstance(x, list | LargeX) and type(y) is list and len(x) == len(y):
             return x, y
     except (ValueError, KeyError, TypeError, RecursionError):  # both decoders' errors are ValueErrors
         pass

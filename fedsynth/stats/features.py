@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,23 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_ROWS = 2_048
+
 
 def to_matrix(x: Sequence[Any]) -> Floats | None:
-    """Return samples as JSON has them as [n, features] float64, None unless all are numbers of one shape."""
+    """Return samples as JSON has them as [n, features] float64, None unless all are numbers of one shape.
+
+    Works on slices of 2,048 samples, so that of an x that is parsed by slices no more than one is held.
+    """
+    slices = (_to_matrix(x[start : start + _ROWS]) for start in range(0, len(x), _ROWS))
+    found = list(takewhile(lambda matrix: matrix is not None, slices))
+    matrices = [matrix for matrix in found if matrix is not None]
+    if len(matrices) * _ROWS < len(x) or len({matrix.shape[1] for matrix in matrices}) != 1:
+        return None
+    return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
+
+
+def _to_matrix(x: Sequence[Any]) -> Floats | None:
     if x and type(x[0]) is list and x[0] and type(x[0][0]) is float:
         matrix = _flat_matrix(x, len(x[0]))
         if matrix is None or np.isfinite(matrix).all():  # null would be NaN

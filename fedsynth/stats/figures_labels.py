@@ -59,10 +59,11 @@ def draw_labels(table: LabelTable, clusters: Ints | None, name: str) -> Image.Im
     rows = arrange(table, clusters)
     shares = table.rows(rows.users)[:, classes]
     image, draw = new_canvas((WIDTH, UPPER + rows.height + 130))
-    image.paste(_heat_map(shares, rows), (LEFT, UPPER))
+    top = scale_top(shares)
+    image.paste(_heat_map(shares / top, rows), (LEFT, UPPER))
     draw.rectangle([LEFT - 1, UPPER - 1, MAP_RIGHT, UPPER + rows.height], outline=INK)
     _draw_bars(draw, table.sizes[rows.users], rows)
-    _draw_scale(image, draw, rows.height)
+    _draw_scale(image, draw, rows.height, top)
     _draw_groups(draw, rows)
     _draw_class_names(draw, [str(table.names[number]) for number in classes], UPPER + rows.height)
     draw_title(draw, f"{name}: labels of {_counted(len(table.sizes), 'user')}")
@@ -89,6 +90,11 @@ def arrange(table: LabelTable, clusters: Ints | None) -> Rows:
     numbers, starts = np.unique(groups[shown], return_index=True)
     ends = [*starts[1:].tolist(), count]
     return Rows(shown.tolist(), list(zip(numbers.tolist(), starts.tolist(), ends, strict=True)), height)
+
+
+def scale_top(shares: Floats) -> float:
+    """Return the share that the darkest colour stands for: 1, or less where all shares are small."""
+    return next(top for top in (0.05, 0.1, 0.2, 0.5, 1.0) if shares.max() <= top)
 
 
 def bar_end(size: float, largest: int) -> int:
@@ -133,14 +139,14 @@ def _draw_bars(draw: ImageDraw.ImageDraw, sizes: Ints, rows: Rows) -> None:
     draw.text((middle, lower + 88), "number of samples", INK, font(), anchor="mm")
 
 
-def _draw_scale(image: Image.Image, draw: ImageDraw.ImageDraw, height: int) -> None:
+def _draw_scale(image: Image.Image, draw: ImageDraw.ImageDraw, height: int, top: float) -> None:
     """Draw what the colours of the cells mean."""
     steps = COLOURS[np.linspace(255, 0, height).astype(np.int64)]
     image.paste(Image.fromarray(np.repeat(steps[:, np.newaxis], 30, axis=1)), (SCALE_LEFT, UPPER))
     draw.rectangle([SCALE_LEFT - 1, UPPER - 1, SCALE_LEFT + 30, UPPER + height], outline=INK)
-    for share in (0, 0.5, 1):
-        y = UPPER + round((1 - share) * (height - 1))
-        draw.text((SCALE_LEFT + 40, y), f"{share:g}", INK, font(22), anchor="lm")
+    for part in (0, 0.5, 1):
+        y = UPPER + round((1 - part) * (height - 1))
+        draw.text((SCALE_LEFT + 40, y), f"{part * top:g}", INK, font(22), anchor="lm")
 
 
 def _draw_groups(draw: ImageDraw.ImageDraw, rows: Rows) -> None:

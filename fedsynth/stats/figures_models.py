@@ -102,11 +102,17 @@ def _draw_frame(
         draw.text((LEFT - 12, up.pixel(value)), f"{value:.4g}", INK, font(22), anchor="rm")
     draw.rectangle([LEFT, UPPER, RIGHT, LOWER], outline=INK, width=2)
     titles = [
-        f"{ordinal} component: {share:.0%} of the variance" if share else f"no {ordinal} component: spread to be seen"
+        f"{ordinal} component: {_percent(share)} of the variance"
+        if share
+        else f"no {ordinal} component: spread to be seen"
         for ordinal, share in zip(("first", "second"), shares.tolist(), strict=True)
     ]
     draw.text(((LEFT + RIGHT) // 2, LOWER + 76), titles[0], INK, font(), anchor="mm")
     draw_upright(image, titles[1], 36, (UPPER + LOWER) // 2)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if 0.01 <= share <= 0.99 or share == 1 else f"{share:.1%}"
 
 
 def _draw_legend(image: Image.Image, draw: ImageDraw.ImageDraw, truth: Truth) -> None:

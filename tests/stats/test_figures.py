@@ -25,6 +25,7 @@ from fedsynth.stats.figures_labels import (
     arrange,
     bar_end,
     draw_labels,
+    scale_top,
 )
 from fedsynth.stats.figures_models import COLOURS as MARK_COLOURS
 from fedsynth.stats.figures_models import SHAPES, draw_models
@@ -125,13 +126,14 @@ def test_cells_and_bars_stand_for_their_numbers(users: int, classes: int, cluste
     image, rows = draw_labels(table, groups, "synthetic"), arrange(table, groups)
     assert len(rows.users) == min(users, 500)
     everyone = table.rows(range(users))
+    top = scale_top(table.rows(rows.users))
     edges = {group[1] for group in rows.groups} | {group[2] - 1 for group in rows.groups}
     for row in range(0, len(rows.users), 37):
         if row in edges and rows.height / len(rows.users) < 12:
             continue  # the line between two clusters covers it
         user = rows.users[row]
         for column in range(0, len(table.names), 7):
-            assert shares_at(image, table, rows, row, column) == round(everyone[user, column] * 255)
+            assert abs(shares_at(image, table, rows, row, column) - everyone[user, column] / top * 255) <= 0.51
         expected = bar_end(int(table.sizes[user]), int(table.sizes[list(rows.users)].max())) - BARS_LEFT
         assert abs(bar_length(image, rows, row) - max(expected, 2)) <= 1
     border = [image.getpixel((x, y)) for x in range(image.width) for y in (0, image.height - 1)]
@@ -159,6 +161,12 @@ def test_users_without_samples_have_empty_rows() -> None:
     row = rows.users.index(1)
     assert row == 2, "they come last"
     assert {shares_at(image, table, rows, row, column) for column in (0, 1)} == {0}
+
+
+def test_the_scale_ends_where_the_shares_do() -> None:
+    assert [scale_top(np.array([[largest]])) for largest in (0.01, 0.05, 0.13, 0.3, 0.51, 1.0)] == [
+        *(0.05, 0.05, 0.2, 0.5, 1.0, 1.0)
+    ]
 
 
 def test_colours_get_darker_in_grey_too() -> None:

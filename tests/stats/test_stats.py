@@ -11,11 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fedsynth as package
 from fedsynth.errors import DataError, StageError
+from fedsynth.leaf.values import LargeX, read_values
 from fedsynth.pipeline.stats import measure
+from fedsynth.stats.features import FeatureMoments, to_matrix
 from tests.commands import environment, fedsynth, generate
 
 KEYS = {
@@ -153,6 +156,35 @@ def test_damaged_data_is_an_error(
     result = fedsynth(tmp_path, "stats", *options, check=1)
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_large_users_are_parsed_by_slices(tmp_path: Path, write_leaf: Any) -> None:
+    rng = random.Random(3)
+    x = [[rng.gauss(0, 1) for _ in range(40)] for _ in range(6_000)]
+    y = [rng.randrange(3) for _ in x]
+    file = write_leaf({"large": (x, y), "small": (x[:10], y[:10])})
+    assert file.stat().st_size > 4 << 20
+    ((name, parsed, labels), _) = read_values(file, lambda: True)
+    assert name == "large"
+    assert isinstance(parsed, LargeX)
+    assert (parsed[7], parsed[5_990:], labels) == (x[7], x[5_990:], y)
+    assert to_matrix(parsed).tolist() == x
+    share = measure(tmp_path / "data/all_data")["feature.between_share"]
+    features = FeatureMoments()
+    for part in (x, x[:10]):
+        features.add(np.array(part))
+    assert share == features.measures()["feature.between_share"]
+
+
+def test_large_users_of_texts_and_damaged_ones(tmp_path: Path, write_leaf: Any) -> None:
+    texts = ["\ud800" + "x" * 1_000] * 6_000
+    file = write_leaf({"large": (texts, [0] * 6_000)})
+    ((_, parsed, _),) = read_values(file, lambda: True)
+    assert list(parsed[:2]) == texts[:2]
+    assert "feature.between_share" in measure(tmp_path / "data/all_data")["left_out"]
+    file.write_text(file.read_text().replace('"y": [0, ', '"y": ['))
+    with pytest.raises(DataError, match='user "large" has 6000 entries in x but 5999 in y'):
+        measure(tmp_path / "data/all_data")
 
 
 def test_a_terminal_gets_a_progress_bar_and_a_pipe_does_not(made: Path) -> None:

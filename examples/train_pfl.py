@@ -1,6 +1,6 @@
 """Does heterogeneity make meta-learning struggle? Train on users of 1, 2, 3 and 5 clusters and see.
 
-    pip install -e . 'pfl==0.6.*' torch
+    pip install torch==2.13.0 'pfl==0.6.*' -e .
     python examples/train_pfl.py
 
 Multinomial logistic regression, which is what the labels come from, in four ways: one model for all users by pfl-

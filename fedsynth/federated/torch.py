@@ -226,6 +226,10 @@ class _Loader:
         self._dataset_cls = dataset_cls
         self._dataset_kwargs = dataset_kwargs
         self._dataloader_kwargs = _checked_kwargs(dataloader_kwargs)
+        try:
+            self._dataloader([])
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{error}, expected arguments that a torch DataLoader of single users takes") from error
 
     def load_here(self, user_id: Any) -> AbstractDataset:
         """Load a user in this process."""
@@ -235,16 +239,17 @@ class _Loader:
     def load(self, user_ids: Iterable[Any]) -> Iterator[AbstractDataset]:
         """Load users through a DataLoader of their own, which starts with the first one asked for."""
         wanted: deque[Any] = deque()
-        loader = import_torch().utils.data.DataLoader(
-            self._dataset, batch_size=None, sampler=_noted(user_ids, wanted), **self._dataloader_kwargs
-        )
         try:
-            for tensors in loader:
+            for tensors in self._dataloader(_noted(user_ids, wanted)):
                 yield self._wrap(tensors, wanted.popleft())
         except Exception as error:
             # torch's frames hold the error, and it holds them: a cycle, which would keep the processes until it is
             # collected, and then stall the collection.
             raise error.with_traceback(None)  # noqa: B904 - it is the error itself
+
+    def _dataloader(self, user_ids: Iterable[Any]) -> Any:
+        DataLoader = import_torch().utils.data.DataLoader
+        return DataLoader(self._dataset, batch_size=None, sampler=user_ids, **self._dataloader_kwargs)
 
     def _wrap(self, tensors: Any, user_id: Any) -> AbstractDataset:
         if isinstance(tensors, (list, tuple)):

@@ -296,3 +296,11 @@ def test_iterable_datasets_are_an_error() -> None:
 
     with pytest.raises(UsageError, match="IterableDataset"):
         federated(Stream())
+
+
+@pytest.mark.parametrize(
+    "options", [{"numworkers": 2}, {"prefetch_factor": 2}, {"drop_last": True}, {"num_workers": -1}]
+)
+def test_arguments_that_no_dataloader_takes_are_an_error_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="expected arguments that a torch DataLoader"):
+        federated(**options)

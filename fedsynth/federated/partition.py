@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import check_positive, whole_number
+from fedsynth.federated.arguments import ask, check_positive, whole_number
 from fedsynth.federated.class_draws import Ints, Spread, draw_classes
 
 
@@ -103,7 +103,8 @@ def _draw_lengths(sample_length: Callable[[], int], num_samples: int) -> Ints:
     lengths: list[int] = []
     left = num_samples
     while True:
-        length = whole_number("the length that user_dataset_len_sampler returned", sample_length())
+        drawn = ask("user_dataset_len_sampler", sample_length)
+        length = whole_number("the length that user_dataset_len_sampler returned", drawn)
         if length < 1:
             raise UsageError(f"user_dataset_len_sampler returned {length}, expected at least 1 sample for a user")
         if length > left:

@@ -256,6 +256,7 @@ def _silos(
             raise UsageError("got neither user_ids nor silo_to_user_ids, expected one of the two")
         if whole_number("num_silos", num_silos) < 1:
             raise UsageError(f"num_silos is {num_silos}, expected at least 1, or None for one a worker")
+        user_ids = list(user_ids)
         given = {silo: user_ids[silo::num_silos] for silo in range(num_silos)}
     seen: dict[Any, Hashable] = {}
     for silo, users in given.items():

@@ -412,6 +412,13 @@ def test_load_gives_tensors_of_the_same_numbers(pipeline_data: Path) -> None:
                 assert np.array_equal(array, tensor.numpy())
 
 
+def test_types_that_torch_has_not_are_an_error(pipeline_data: Path) -> None:
+    pytest.importorskip("torch")
+    for dtype in (">f8", "longdouble"):
+        with pytest.raises(UsageError, match="Expected a dtype and label_dtype that torch has"):
+            next(load(pipeline_data, framework="torch", dtype=dtype))
+
+
 def test_strings_cannot_become_tensors() -> None:
     pytest.importorskip("torch")
     with pytest.raises(DataError, match="features that are not all numbers"):

@@ -89,6 +89,7 @@ def test_remainder_is_dropped() -> None:
         (([1], "1", lambda: 1), "alpha is '1'"),
         ((np.array(["a", 1], object), 1.0, lambda: 1), "labels can't be sorted"),
         (([1], 1.0, lambda: 1.9), r"returned is 1\.9, expected a whole number"),
+        (([1, 2], 1.0, iter([1]).__next__), "user_dataset_len_sampler raised StopIteration"),
         (([1], 1.0, lambda: 0), "returned 0, expected at least 1"),
         (([1], 1.0, lambda: 1, 0), "after_num_fails is 0"),
         (([1], 1.0, lambda: 1, 20, 0.0), "percentage is 0.0"),
@@ -155,6 +156,6 @@ def without_spreading(labels: Any, alpha: float, sample_length: Any, after: int,
     return partition(labels, alpha, sample_length, after * 20, percentage)
 
 
-@pytest.mark.parametrize("wrong", [greedy, sorted_by_class, without_spreading])
-def test_wrong_versions_are_rejected_by_the_same_test(wrong: Callable[..., list[list[int]]]) -> None:
-    assert smallest_p_value(wrong, length=12, times=300) < 1e-6
+@pytest.mark.parametrize(("wrong", "times"), [(greedy, 300), (sorted_by_class, 600), (without_spreading, 1500)])
+def test_wrong_versions_are_rejected_by_the_same_test(wrong: Callable[..., list[list[int]]], times: int) -> None:
+    assert smallest_p_value(wrong, length=12, times=times) < 1e-6

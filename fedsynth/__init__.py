@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,11 +69,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import the public names when one is first asked for: the commands start without NumPy."""
     if name == "measure":
-        from fedsynth.pipeline.stats import measure
-
-        return measure
-    if name in __all__:
-        from fedsynth import federated
-
-        return getattr(federated, name)
+        return importlib.import_module("fedsynth.pipeline.stats").measure
+    if name in __all__ or name == "federated":
+        federated = importlib.import_module("fedsynth.federated")
+        return federated if name == "federated" else getattr(federated, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names that are there, imported or not."""
+    return sorted({*globals(), *__all__, "federated"})

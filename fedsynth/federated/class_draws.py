@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 _BLOCK = 1 << 20
 """Class proportions held at a time: 8 MiB of them."""
 
+_EVEN = 1e100
+"""From here on proportions differ from even ones by less than floats can tell."""
+
 
 class Spread:
     """When and how a user's class proportions are evened out."""
@@ -73,8 +76,11 @@ def _blocks(lengths: Ints, num_classes: int) -> Iterator[Ints]:
 
 
 def _draw_proportions(num_users: int, num_classes: int, alpha: float, rng: Generator) -> Floats:
-    """Draw [users, classes] from Dirichlet(alpha, ..., alpha); where a tiny alpha underflows, one class has it all."""
-    proportions = rng.dirichlet(np.full(num_classes, alpha), num_users)
+    """Draw [users, classes] from Dirichlet(alpha, ..., alpha).
+
+    Where a tiny alpha underflows, one class has it all; a huge one, which would overflow, is as good as even.
+    """
+    proportions = rng.dirichlet(np.full(num_classes, min(alpha, _EVEN)), num_users)
     broken = np.flatnonzero(~np.isfinite(proportions).all(axis=1))
     proportions[broken] = np.eye(num_classes)[rng.integers(num_classes, size=len(broken))]
     return proportions

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
+from fedsynth.federated.arguments import whole_number
 from fedsynth.federated.distributed import current_context
 from fedsynth.federated.slices import Arrays, count_samples, slice_samples, take_samples
 from fedsynth.federated.splitting import Minima, checked_indices
@@ -273,6 +274,6 @@ class DatasetSplit(AbstractDataset):
 
 
 def check_batch_size(batch_size: int) -> None:
-    """Raise UsageError unless a batch holds at least one sample."""
-    if batch_size < 1:
+    """Raise UsageError unless a batch holds at least one sample, a whole number of them."""
+    if whole_number("batch_size", batch_size) < 1:
         raise UsageError(f"batch_size is {batch_size}, expected at least 1, or None for all samples at once")

@@ -65,7 +65,9 @@ class _Variables:
     local_rank: str
     local_size: str
     local_sizes: str = ""
-    """Holds the sizes of all nodes, as in `3(x2),1`; read where local_size is missing."""
+    """Holds the sizes of all nodes, as in `3(x2),1`; read rather than local_size, which is a mere limit."""
+    node: str = ""
+    """Holds this node's number among them; the first one if missing."""
 
 
 _LAUNCHERS = (
@@ -73,7 +75,9 @@ _LAUNCHERS = (
     _Variables(
         "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"
     ),
-    _Variables("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"),
+    _Variables(
+        "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE", "SLURM_NODEID"
+    ),
 )
 
 _current: ContextVar[DistributedContext | None] = ContextVar("fedsynth_distributed_context", default=None)
@@ -108,10 +112,13 @@ def _from_variables(environ: Mapping[str, str], names: _Variables) -> Distribute
     if rank is None or world_size is None:
         missing, present = (names.rank, names.world_size)[:: 1 if rank is None else -1]
         raise UsageError(f"{present} is set but {missing} is not, expected both; set it or unset the other")
-    local_rank, local_size = (_number(environ, name) for name in (names.local_rank, names.local_size))
-    if local_size is None:
-        sizes = re.match(r"\d+", environ.get(names.local_sizes, ""))
-        local_size = int(sizes[0]) if sizes else world_size
+    local_rank, local_size = _number(environ, names.local_rank), _local_size(environ, names, world_size)
+    if local_size is None and local_rank not in (None, rank):
+        raise UsageError(
+            f"{names.rank} is {rank} and {names.local_rank} {local_rank} but {names.local_size} is not set, expected "
+            "the number of workers on this node; set it"
+        )
+    local_size = world_size if local_size is None else local_size
     if local_rank is None:
         local_rank = rank % max(local_size, 1)
     try:
@@ -119,6 +126,34 @@ def _from_variables(environ: Mapping[str, str], names: _Variables) -> Distribute
     except UsageError as error:
         variables = ", ".join(f"{name}={environ.get(name, 'unset')}" for name in vars(names).values() if name)
         raise UsageError(f"{variables}: {error}") from error
+
+
+def _local_size(environ: Mapping[str, str], names: _Variables, world_size: int) -> int | None:
+    """Return how many workers this node has, None where nothing says so."""
+    local_size = _number(environ, names.local_size)
+    if not names.local_sizes:
+        return local_size
+    if not environ.get(names.local_sizes):
+        return None if local_size is None else min(local_size, world_size)
+    sizes = _expanded(names.local_sizes, environ[names.local_sizes])
+    node = _number(environ, names.node) or 0
+    if not 0 <= node < len(sizes):
+        raise UsageError(
+            f"{names.node} is {node} but {names.local_sizes} {environ[names.local_sizes]!r}, expected 0 to "
+            f"{len(sizes) - 1}; check how the workers are started"
+        )
+    return sizes[node]
+
+
+def _expanded(name: str, text: str) -> list[int]:
+    """Return the nodes' sizes: `3(x2),1` -> [3, 3, 1]."""
+    sizes = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d+)(?:\(x(\d+)\))?\s*", part)
+        if not found:
+            raise UsageError(f"{name} is {text!r}, expected sizes such as '3(x2),1'; check how the workers are started")
+        sizes += [int(found[1])] * int(found[2] or 1)
+    return sizes
 
 
 def _number(environ: Mapping[str, str], name: str) -> int | None:

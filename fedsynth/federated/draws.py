@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fedsynth.federated.arguments import ask
 from fedsynth.federated.dataset import AbstractDataset
 
 
@@ -23,7 +24,7 @@ class Draw:
 
     def load(self) -> tuple[AbstractDataset, int]:
         """Make the dataset; return it with the seed."""
-        return self.make(self.user), self.seed
+        return ask("make_dataset_fn", self.make, self.user), self.seed
 
 
 @contextlib.contextmanager

@@ -17,12 +17,13 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
+from fedsynth.federated.arguments import ask, whole_number
 from fedsynth.federated.dataset import AbstractDataset, Dataset
 from fedsynth.federated.distributed import DistributedContext, current_context
 from fedsynth.federated.draws import Draw, longest_first, numpy_seeded
 from fedsynth.federated.partition import partition_by_dirichlet_class_distribution
 from fedsynth.federated.sampling import get_user_sampler
-from fedsynth.federated.slices import Arrays, take_samples
+from fedsynth.federated.slices import Arrays, count_samples, take_samples
 
 _SEEDS = 2**32
 
@@ -38,7 +39,7 @@ class FederatedDatasetBase:
     """
 
     def __init__(self, *, seed: int | None = None) -> None:
-        self._random_state = RandomState(np.random.randint(0, _SEEDS, dtype=np.uint32) if seed is None else seed)
+        self._random_state = _random_state(seed)
 
     def __iter__(self) -> Self:
         return self
@@ -59,6 +60,7 @@ class FederatedDatasetBase:
         stay in step whether or not they iterate to the end; each dataset is made only when reached.
         Raises UsageError for a negative size.
         """
+        cohort_size = whole_number("cohort_size", cohort_size)
         if cohort_size < 0:
             raise UsageError(f"cohort_size is {cohort_size}, expected 0 or more")
         draws = [self._draw() for _ in range(cohort_size)]
@@ -124,8 +126,11 @@ class FederatedDataset(FederatedDatasetBase):
         """Partition `data` into users 0, 1, ... once, by `partition_by_dirichlet_class_distribution`; draw uniformly.
 
         data: arrays [n, ...]; labels: [n], not part of the users' data unless they are in `data` too. A user's
-        samples are copied when the user is reached. Raises UsageError if not even one user can be made.
+        samples are copied when the user is reached. Raises UsageError if not even one user can be made, and for more
+        labels than samples.
         """
+        if count_samples(data) < len(labels):
+            raise UsageError(f"{len(labels)} labels for {count_samples(data)} samples in data, expected one for each")
         users = partition_by_dirichlet_class_distribution(
             labels,
             alpha,
@@ -144,7 +149,7 @@ class FederatedDataset(FederatedDatasetBase):
     def _draw(self) -> Draw:
         seed = self._draw_seed()
         with numpy_seeded(seed):
-            user_id = self.user_sampler()
+            user_id = ask("user_sampler", self.user_sampler)
         return Draw(seed, user_id, self.make_dataset_fn)
 
     def _share(self, draws: Sequence[Draw], context: DistributedContext) -> Sequence[Draw]:
@@ -191,15 +196,19 @@ class ArtificialFederatedDataset(FederatedDatasetBase):
     def _draw(self) -> Draw:
         seed = self._draw_seed()
         with numpy_seeded(seed):
-            indices = self.data_sampler(self.sample_dataset_len())
+            size = whole_number(
+                "the length that sample_dataset_len returned", ask("sample_dataset_len", self.sample_dataset_len)
+            )
+            indices = ask("data_sampler", self.data_sampler, size)
         return Draw(seed, indices, self.make_dataset_fn)
 
 
 class FederatedDatasetMixture(FederatedDatasetBase):
     """Users out of several federated datasets: draws a component by weight, then a user and seed from it.
 
-    mixture_weights: [components] non-negative, scaled to add up to 1. The component is drawn from NumPy's global
-    state, as in pfl-research: several workers stay in step as long as they leave that state alike.
+    mixture_weights: [components] non-negative, scaled to add up to 1. With `seed`, or several workers, the components
+    are drawn from this dataset's own generator, so that workers stay in step whatever else draws; without, from
+    NumPy's global state, as in pfl-research.
     Raises UsageError for weights that are no distribution, or not one for each component.
     """
 
@@ -211,12 +220,23 @@ class FederatedDatasetMixture(FederatedDatasetBase):
         seed: int | None = None,
     ) -> None:
         super().__init__(seed=seed)
+        self._seeded = seed is not None
         self._mixture_weights = _distribution(mixture_weights, len(mixture_component_datasets))
         self._mixture_component_datasets = list(mixture_component_datasets)
 
     def _draw(self) -> Draw:
-        component = np.random.choice(len(self._mixture_weights), p=self._mixture_weights)
+        own = self._seeded or current_context().world_size > 1
+        choose = self._random_state.choice if own else np.random.choice
+        component = choose(len(self._mixture_weights), p=self._mixture_weights)
         return self._mixture_component_datasets[component]._draw()
+
+
+def _random_state(seed: int | None) -> RandomState:
+    if seed is None:
+        return RandomState(np.random.randint(0, _SEEDS, dtype=np.uint32))
+    if not 0 <= whole_number("seed", seed) < _SEEDS:
+        raise UsageError(f"seed is {seed}, expected 0 to {_SEEDS - 1}")
+    return RandomState(seed)
 
 
 def _itself(dataset: AbstractDataset) -> AbstractDataset:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fedsynth.errors import DataError, StageError, UsageError
-from fedsynth.federated.arrays import ArrayTypes, CachedArrays, Samples, cached_arrays, read_arrays
+from fedsynth.federated.arrays import ArrayTypes, Samples, read_arrays
 from fedsynth.federated.dataset import AbstractDataset, DatasetSplit, TabularDataset
+from fedsynth.federated.disk_cache import CachedArrays, cached_arrays
 from fedsynth.federated.federated_dataset import FederatedDataset
 from fedsynth.federated.sampling import UserSampler, get_user_sampler
 from fedsynth.federated.torch import PyTorchTensorDataset, import_torch
@@ -28,8 +29,9 @@ class LeafDataset:
     """The users of a folder of LEAF files, or of one file; `dataset[user_id]` is a `TabularDataset`.
 
     Features are [n, d] `dtype`, labels [n] `label_dtype`; what is not numbers stays in arrays of objects, [n] strings
-    for instance. A user's entry in hierarchies is in metadata["hierarchy"], and where there is ground truth with
-    clusters, the number of his is in metadata["cluster"].
+    for instance. A user without samples has features (0, d) like the file's first user who has some, (0,) if nobody
+    has. A user's entry in hierarchies is in metadata["hierarchy"], and where there is ground truth with clusters, the
+    number of his is in metadata["cluster"].
 
     Opening reads the heads of the files; a file's places are found when one of its users is first asked for, and a
     user is decoded each time when asked for. In memory stay the heads and 16 bytes a user. Files are never left open
@@ -37,12 +39,12 @@ class LeafDataset:
     dataset, which pickles without the data.
 
     cache: keep arrays on disk, in a hidden folder beside the files (True) or in the one given. The first use decodes
-    the whole file, later ones map it: users are then read-only views. Caches are made anew when a file has changed,
-    and not made for a file whose samples are not all numbers of one shape.
+    the whole file, later ones map it: users are then read-only views of these maps. Caches are made anew when a file
+    has changed, and not made for a file whose samples are not all numbers of one shape.
 
-    Raises StageError for a folder without files, DataError for files that are not LEAF's, for a user in two files,
-    and, when users are asked for, if a file changed since it was opened, or if the ground truth beside the folder
-    belongs to another dataset.
+    Raises StageError for a folder without files or a cache that can't be written, UsageError for a dtype that is not of
+    numbers, DataError for files that are not LEAF's, for a user in two files, and, when users are asked for, if a file
+    changed since it was opened, or if the ground truth beside the folder belongs to another dataset.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class LeafDataset:
         label_dtype: DTypeLike = np.int64,
         cache: bool | str | Path = False,
     ) -> None:
-        path = Path(path)
+        path = self._path = Path(path)
         self._types = ArrayTypes.of(dtype, label_dtype)
         self._files = [LazyLeafFile(file) for file in ([path] if path.is_file() else json_files(path))]
         self._places = _positions(self._files)
@@ -92,7 +94,7 @@ class LeafDataset:
         try:
             number, position = self._places[user_id]
         except KeyError:
-            raise KeyError(f"no user {user_id!r} among the {len(self)} in {self._files[0].path.parent}") from None
+            raise KeyError(f"no user {user_id!r} among the {len(self)} in {self._path}") from None
         features, labels = self._samples(number, position)
         return TabularDataset(features, labels, user_id=user_id, metadata=self._metadata(user_id))
 
@@ -210,6 +212,8 @@ def _federated(
 ) -> FederatedDataset:
     if isinstance(user_sampler, str):
         user_sampler = get_user_sampler(user_sampler, users)
+    elif not callable(user_sampler):
+        raise UsageError(f"user_sampler is {user_sampler!r}, expected a name or a function that returns a user's id")
     sizes = dict(zip(dataset, dataset.num_samples, strict=True)) if weights else None
     return FederatedDataset(make, user_sampler, sizes, seed=seed)
 
@@ -244,7 +248,10 @@ def _to_tensors(user: TabularDataset) -> AbstractDataset:
             raise DataError(
                 f'user "{user.user_id}" has {name} that are not all numbers, expected them for torch; load numpy'
             )
-    tensors = tuple(import_torch().tensor(array) for array in user.raw_data)
+    try:
+        tensors = tuple(import_torch().tensor(array) for array in user.raw_data)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f'user "{user.user_id}": {error} Expected a dtype and label_dtype that torch has') from error
     return PyTorchTensorDataset(tensors, user_id=user.user_id, metadata=user.metadata)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
+from fedsynth.federated.arguments import ask, check_positive, whole_number
 from fedsynth.federated.class_draws import Ints, Spread, draw_classes
 
 
@@ -33,8 +33,7 @@ def partition_by_dirichlet_class_distribution(
     Raises UsageError for no labels, alpha <= 0, lengths < 1, and a spread that never happens.
     """
     classes = _Classes.of(labels)
-    if not (math.isfinite(alpha) and alpha > 0):
-        raise UsageError(f"alpha is {alpha}, expected a positive number")
+    check_positive("alpha", alpha)
     spread = Spread(spread_distribution_after_num_fails, spread_distribution_after_fails_percentage)
     lengths = _draw_lengths(user_dataset_len_sampler, classes.num_samples)
     rng = np.random.default_rng(np.random.randint(0, 2**32, size=4, dtype=np.uint32))
@@ -80,7 +79,10 @@ def _compact(labels: NDArray[Any]) -> tuple[NDArray[np.integer], Ints] | None:
     low, high = int(labels.min()), int(labels.max())
     if high - low > max(1 << 16, len(labels)):
         return None
-    codes: NDArray[np.integer] = labels if low == 0 else labels - labels.dtype.type(low)
+    if labels.dtype.kind == "i":  # a narrow type may not hold the distance of its smallest to its largest value
+        codes: NDArray[np.integer] = labels.astype(np.int64, copy=False) - low
+    else:
+        codes = labels - labels.dtype.type(low)
     sizes = np.bincount(codes.astype(np.int64, copy=False))
     if sizes.all():
         return codes, sizes
@@ -89,7 +91,10 @@ def _compact(labels: NDArray[Any]) -> tuple[NDArray[np.integer], Ints] | None:
 
 
 def _unique(labels: NDArray[Any]) -> tuple[NDArray[np.integer], Ints]:
-    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    try:
+        _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    except TypeError as error:
+        raise UsageError(f"labels can't be sorted ({error}), expected values of one kind") from error
     return codes, counts
 
 
@@ -98,7 +103,8 @@ def _draw_lengths(sample_length: Callable[[], int], num_samples: int) -> Ints:
     lengths: list[int] = []
     left = num_samples
     while True:
-        length = int(sample_length())
+        drawn = ask("user_dataset_len_sampler", sample_length)
+        length = whole_number("the length that user_dataset_len_sampler returned", drawn)
         if length < 1:
             raise UsageError(f"user_dataset_len_sampler returned {length}, expected at least 1 sample for a user")
         if length > left:

@@ -12,10 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
+from fedsynth.federated.arguments import whole_number
 from fedsynth.federated.distributed import current_context
 
 UserSampler = Callable[[], Any]
 DataSampler = Callable[[int], Sequence[int] | NDArray[np.int64]]
+
+_EVEN = 1e100
+"""An alpha beyond it is scaled down to it: its proportions don't vary any more, and their sum would overflow."""
 
 
 class RandomUserSampler:
@@ -74,10 +78,10 @@ class DirichletDataSampler:
 
     def __init__(self, alpha: Sequence[float] | NDArray[np.floating] | float, labels: NDArray[Any]) -> None:
         labels = np.asarray(labels)
-        classes = np.unique(labels)
+        classes = _classes(labels)
         if len(classes) == 0:
             raise UsageError("labels are empty, expected at least one")
-        self._alpha = np.asarray(alpha, np.float64)
+        self._alpha = _numbers("alpha", alpha)
         if self._alpha.ndim == 0:
             self._alpha = np.full(len(classes), self._alpha)
         if self._alpha.shape != (len(classes),):
@@ -86,6 +90,8 @@ class DirichletDataSampler:
             )
         if not (np.isfinite(self._alpha).all() and (self._alpha > 0).all()):
             raise UsageError(f"alpha is {self._alpha.tolist()}, expected positive numbers")
+        if self._alpha.max() > _EVEN:
+            self._alpha *= _EVEN / self._alpha.max()
         self._samples = [np.flatnonzero(labels == label) for label in classes]
 
     def __call__(self, n: int) -> list[int]:
@@ -135,7 +141,7 @@ class CrossSiloUserSampler:
         num_silos: int | None = None,
     ) -> None:
         context = current_context()
-        silos = _silos(user_ids, silo_to_user_ids, num_silos or context.world_size)
+        silos = _silos(user_ids, silo_to_user_ids, context.world_size if num_silos is None else num_silos)
         num_nodes, rest = divmod(context.world_size, context.local_size)
         if rest:
             raise UsageError(
@@ -222,8 +228,22 @@ def _some(values: Iterable[Any], name: str) -> list[Any]:
     return listed
 
 
+def _classes(labels: NDArray[Any]) -> NDArray[Any]:
+    try:
+        return np.unique(labels)
+    except TypeError as error:
+        raise UsageError(f"labels can't be sorted ({error}), expected values of one kind") from error
+
+
+def _numbers(name: str, value: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} is {value!r:.80}, expected numbers") from None
+
+
 def _at_least_1(max_bound: int) -> int:
-    if max_bound < 1:
+    if whole_number("max_bound", max_bound) < 1:
         raise UsageError(f"max_bound is {max_bound}, expected at least 1: the number of samples to draw from")
     return max_bound
 
@@ -234,6 +254,9 @@ def _silos(
     if given is None:
         if user_ids is None:
             raise UsageError("got neither user_ids nor silo_to_user_ids, expected one of the two")
+        if whole_number("num_silos", num_silos) < 1:
+            raise UsageError(f"num_silos is {num_silos}, expected at least 1, or None for one a worker")
+        user_ids = list(user_ids)
         given = {silo: user_ids[silo::num_silos] for silo in range(num_silos)}
     seen: dict[Any, Hashable] = {}
     for silo, users in given.items():

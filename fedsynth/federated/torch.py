@@ -5,13 +5,14 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
 from fedsynth.federated.dataset import AbstractDataset, Dataset, DescribedDataset, check_batch_size
-from fedsynth.federated.distributed import current_context
+from fedsynth.federated.distributed import DistributedContext, current_context
 from fedsynth.federated.draws import Draw
 from fedsynth.federated.federated_dataset import FederatedDataset
 from fedsynth.federated.slices import Arrays
@@ -118,6 +119,14 @@ class PyTorchDataDataset(DescribedDataset):
         )
 
 
+@dataclass(frozen=True)
+class _Ahead:
+    """Drawn together: a pair for each worker of the context."""
+
+    context: DistributedContext
+    draws: list[Draw]
+
+
 class PyTorchFederatedDataset(FederatedDataset):
     """Users loaded through a `DataLoader`, by its workers and ahead of their turn where dataloader_kwargs say so.
 
@@ -143,22 +152,28 @@ class PyTorchFederatedDataset(FederatedDataset):
         self._loader = _Loader(dataset, dataset_cls or PyTorchTensorDataset, dataset_kwargs or {}, dataloader_kwargs)
         super().__init__(self._loader.load_here, user_sampler, user_id_to_weight, seed=seed)
         self._stream: Iterator[AbstractDataset] | None = None
-        self._ahead: deque[list[Draw]] = deque()
-        """Drawn for `next`, a pair for each worker, and handed to the DataLoader, but not returned yet."""
+        self._ahead: deque[_Ahead] = deque()
+        """Drawn for `next` and handed to the DataLoader, but not returned yet."""
         self._returned: deque[Draw] = deque()
-        """Drawn for `next`, but a cohort was asked for instead: the next to be drawn again."""
+        """Drawn for `next`, but something else was asked for instead: the next to be drawn again."""
+        self._drawing = False
+        """Whether a draw for `next` has begun and not come to its end."""
 
     def __next__(self) -> tuple[AbstractDataset, int]:
+        context = current_context()
+        if self._ahead and self._ahead[0].context != context:
+            self._stop_stream()
         if self._stream is None:
             self._stream = self._loader.load(_own_user_ids(weakref.proxy(self)))
         try:
             dataset = next(self._stream)
         except BaseException:
-            if self._ahead:  # else it was drawing that failed
+            if self._ahead and not self._drawing:  # the first one ahead is the one that could not be loaded
                 self._ahead.popleft()
+            self._drawing = False
             self._stop_stream()
             raise
-        return dataset, self._ahead.popleft()[current_context().rank].seed
+        return dataset, self._ahead.popleft().draws[context.rank].seed
 
     def get_cohort(self, cohort_size: int) -> Iterable[tuple[AbstractDataset, int]]:
         """Return an iterator over this worker's users of a cohort, see FederatedDatasetBase.
@@ -170,7 +185,7 @@ class PyTorchFederatedDataset(FederatedDataset):
 
     def _stop_stream(self) -> None:
         self._stream = None
-        self._returned.extendleft(draw for draws in reversed(self._ahead) for draw in reversed(draws))
+        self._returned.extendleft(draw for ahead in reversed(self._ahead) for draw in reversed(ahead.draws))
         self._ahead.clear()
 
     def _draw(self) -> Draw:
@@ -188,8 +203,10 @@ def _own_user_ids(federated: PyTorchFederatedDataset) -> Iterator[Any]:
     """
     while True:
         context = current_context()
+        federated._drawing = True
         draws = [federated._draw() for _ in range(context.world_size)]
-        federated._ahead.append(draws)
+        federated._drawing = False
+        federated._ahead.append(_Ahead(context, draws))
         yield draws[context.rank].user
 
 
@@ -209,6 +226,10 @@ class _Loader:
         self._dataset_cls = dataset_cls
         self._dataset_kwargs = dataset_kwargs
         self._dataloader_kwargs = _checked_kwargs(dataloader_kwargs)
+        try:
+            self._dataloader([])
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{error}, expected arguments that a torch DataLoader of single users takes") from error
 
     def load_here(self, user_id: Any) -> AbstractDataset:
         """Load a user in this process."""
@@ -218,11 +239,17 @@ class _Loader:
     def load(self, user_ids: Iterable[Any]) -> Iterator[AbstractDataset]:
         """Load users through a DataLoader of their own, which starts with the first one asked for."""
         wanted: deque[Any] = deque()
-        loader = import_torch().utils.data.DataLoader(
-            self._dataset, batch_size=None, sampler=_noted(user_ids, wanted), **self._dataloader_kwargs
-        )
-        for tensors in loader:
-            yield self._wrap(tensors, wanted.popleft())
+        try:
+            for tensors in self._dataloader(_noted(user_ids, wanted)):
+                yield self._wrap(tensors, wanted.popleft())
+        except Exception as error:
+            # torch's frames hold the error, and it holds them: a cycle, which would keep the processes until it is
+            # collected, and then stall the collection.
+            raise error.with_traceback(None)  # noqa: B904 - it is the error itself
+
+    def _dataloader(self, user_ids: Iterable[Any]) -> Any:
+        DataLoader = import_torch().utils.data.DataLoader
+        return DataLoader(self._dataset, batch_size=None, sampler=user_ids, **self._dataloader_kwargs)
 
     def _wrap(self, tensors: Any, user_id: Any) -> AbstractDataset:
         if isinstance(tensors, (list, tuple)):

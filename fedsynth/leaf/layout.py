@@ -27,7 +27,9 @@ def json_files(folder: Path) -> list[Path]:
 
     Raises StageError if there is none.
     """
-    files = sorted((path for path in folder.glob("*.json") if not path.name.startswith(".")), key=_natural_key)
+    files = sorted(
+        (path for path in folder.glob("*.json") if not path.name.startswith(".") and path.is_file()), key=_natural_key
+    )
     if not files:
         raise StageError(f"{folder}: found no .json file, expected LEAF data; run `python main.py` or point elsewhere")
     return files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,25 +14,32 @@ from typing import Any
 import orjson
 
 from fedsynth.errors import DataError
-from fedsynth.leaf.head import decode_value, read_head
+from fedsynth.leaf.head import check_head, decode_value, read_head
 from fedsynth.leaf.samples import MalformedError, read_user
 from fedsynth.leaf.scan import Scanner
 from fedsynth.system import read_at
 
-_TAIL = 64
+_TAIL = 4096
+_USER_KEYS = (b"x", b"y")
+_KEY = re.compile(rb'"([^"]*)"\s*:')
 
 
 @dataclass(frozen=True)
 class FileState:
-    """What tells that a file is still the same. size: bytes; mtime_ns: time of the last change."""
+    """What tells that a file is still the same. size: bytes; mtime_ns: time of the last change of its contents.
+
+    inode, ctime_ns: tell of a file put in its place, and of a change whose time was set back.
+    """
 
     size: int
     mtime_ns: int
+    inode: int
+    ctime_ns: int
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileState:
         """Return the state that a file's status tells."""
-        return cls(status.st_size, status.st_mtime_ns)
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,9 @@ class LazyLeafFile:
             self._places = self._find_places()
         with self.path.open("rb", buffering=0) as file:
             self._check(os.fstat(file.fileno()))
-            return read_at(file, self._places.offsets[user], self._places.sizes[user])
+            text = read_at(file, self._places.offsets[user], self._places.sizes[user])
+            self._check(os.fstat(file.fileno()))
+            return text
 
     def _check(self, status: os.stat_result) -> None:
         if FileState.of(status) != self.state:
@@ -103,6 +113,11 @@ class LazyLeafFile:
             raise DataError(
                 f'{self.path}: user "{self.users[user]}" has {error.problem}; generate or fetch the file again'
             ) from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f'{self.path}: user "{self.users[user]}" has a value that Python can not hold ({error}), expected '
+                "numbers, strings and lists; fix the file"
+            ) from error
 
     def _find_places(self) -> _Places:
         found = _user_places(self.path)
@@ -116,13 +131,12 @@ class LazyLeafFile:
 
 
 def _whole_head(path: Path) -> dict[str, Any]:
-    """Read the head, and what stands after the data where the file doesn't end with it."""
+    """Read the head, and what stands after the data where the file doesn't end with it; then the file is read once."""
     head = read_head(path)
+    if not head["users"] or _ends_with_a_user(path):
+        return head
+    head = {}
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
-        if b"".join(file.read().split()).endswith(b"}}"):
-            return head
-        file.seek(0)
         scanner = Scanner(file, path)
         for key in scanner.members():
             if key == "user_data":
@@ -130,7 +144,18 @@ def _whole_head(path: Path) -> dict[str, Any]:
                     scanner.value()
             else:
                 head[key] = decode_value(scanner, key)
+        scanner.end()
+    check_head(path, head)
     return head
+
+
+def _ends_with_a_user(path: Path) -> bool:
+    """Whether the text ends with a list of a user's samples, as far as its end tells; when in doubt, it doesn't."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        tail = file.read()
+    keys = _KEY.findall(tail)
+    return b"".join(tail.split()).endswith(b"]}}}") and (not keys or keys[-1] in _USER_KEYS)
 
 
 def _user_places(path: Path) -> dict[str, tuple[int, int]]:

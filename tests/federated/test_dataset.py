@@ -175,3 +175,9 @@ def test_dataset_split_partitions_both_parts(split: DatasetSplit) -> None:
         part = split.get_worker_partition()
     train, val = part.split()
     assert (len(part), len(train), len(val)) == (3, 3, 1)
+
+
+@pytest.mark.parametrize("batch_size", [2.0, "2"])
+def test_batch_sizes_are_whole_numbers(batch_size: Any) -> None:
+    with pytest.raises(ValueError, match=r"batch_size is .*, expected a whole number"):
+        Dataset((np.arange(3),)).iter(batch_size)

@@ -19,9 +19,20 @@ OPEN_MPI = {
 SLURM = {"SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_LOCALID": "2", "SLURM_NTASKS_PER_NODE": "3"}
 
 
+def slurm(rank: str, world_size: str, local_rank: str, sizes: str, node: str = "0") -> dict[str, str]:
+    """What srun sets."""
+    return {
+        "SLURM_PROCID": rank,
+        "SLURM_NTASKS": world_size,
+        "SLURM_LOCALID": local_rank,
+        "SLURM_TASKS_PER_NODE": sizes,
+        "SLURM_NODEID": node,
+    }
+
+
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in {**TORCHRUN, **OPEN_MPI, **SLURM, "SLURM_TASKS_PER_NODE": ""}:
+    for name in {**TORCHRUN, **OPEN_MPI, **SLURM, "SLURM_TASKS_PER_NODE": "", "SLURM_NODEID": ""}:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -44,6 +55,14 @@ def test_without_a_launcher_there_is_one_worker() -> None:
         (
             {"SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_LOCALID": "2", "SLURM_TASKS_PER_NODE": "3(x2)"},
             DistributedContext(5, 6, 2, 3),
+        ),
+        (slurm("2", "3", "1", "1,2", "1"), DistributedContext(2, 3, 1, 2)),
+        (slurm("0", "3", "0", "1,2", "0"), DistributedContext(0, 3, 0, 1)),
+        (slurm("6", "7", "0", "2(x3),1", "3"), DistributedContext(6, 7, 0, 1)),
+        ({**slurm("1", "2", "1", "2"), "SLURM_NTASKS_PER_NODE": "4"}, DistributedContext(1, 2, 1, 2)),
+        (
+            {"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "4"},
+            DistributedContext(1, 2, 1, 2),
         ),
         ({"RANK": "1", "WORLD_SIZE": "3"}, DistributedContext(1, 3, 1, 3)),
     ],
@@ -78,6 +97,22 @@ def test_contradictory_variables_are_an_error(
     monkeypatch: pytest.MonkeyPatch, change: dict[str, str], message: str
 ) -> None:
     set_all(monkeypatch, TORCHRUN, change)
+    with pytest.raises(UsageError, match=message):
+        DistributedContext.from_env()
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}, "LOCAL_RANK 1 but LOCAL_WORLD_SIZE is not set"),
+        (slurm("0", "2", "0", "two"), "SLURM_TASKS_PER_NODE is 'two', expected sizes"),
+        (slurm("0", "2", "0", "1,1", "2"), "SLURM_NODEID is 2 but SLURM_TASKS_PER_NODE '1,1', expected 0 to 1"),
+    ],
+)
+def test_the_missing_or_wrong_variable_is_named(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], message: str
+) -> None:
+    set_all(monkeypatch, environment)
     with pytest.raises(UsageError, match=message):
         DistributedContext.from_env()
 

@@ -48,8 +48,8 @@ def make_artificial() -> ArtificialFederatedDataset:
     return ArtificialFederatedDataset.from_slices([np.arange(30)], get_data_sampler("random", 30), lambda: 3)
 
 
-def make_mixture() -> FederatedDatasetMixture:
-    return FederatedDatasetMixture([1, 3], [make_plain(), make_artificial()])
+def make_mixture(seed: int | None = 5) -> FederatedDatasetMixture:
+    return FederatedDatasetMixture([1, 3], [make_plain(), make_artificial()], seed=seed)
 
 
 def key(user: Any) -> tuple[Any, ...]:
@@ -217,6 +217,72 @@ def test_mixture_follows_its_weights() -> None:
     mixture = make_mixture()
     from_first = sum(user.user_id is not None for user, _ in mixture.get_cohort(4000))
     assert abs(from_first / 4000 - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 4000)
+
+
+def test_a_mixtures_seed_decides_which_components_come() -> None:
+    drawn = []
+    for numpy_seed in (1, 2):
+        components = [FederatedDataset.from_slices(SLICES, lambda user=user: user, seed=user) for user in range(2)]
+        mixture = FederatedDatasetMixture([1, 1], components, seed=5)
+        np.random.seed(numpy_seed)
+        drawn.append(pairs(mixture.get_cohort(30)))
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+def test_workers_of_a_mixture_stay_in_step_when_they_draw_unevenly(seed: int | None) -> None:
+    drawn: list[tuple[Any, int]] = []
+    for rank in range(3):
+        np.random.seed(7)
+        with use_context(DistributedContext(rank, 3)):
+            mixture = make_mixture(seed)
+            for size in [7] * 6:
+                share = pairs(mixture.get_cohort(size))
+                np.random.random(len(share))
+                drawn += share
+    assert len(set(drawn)) == len(drawn) == 42
+    np.random.seed(7)
+    if seed is not None:
+        assert Counter(drawn) == Counter(pairs(make_mixture(seed).get_cohort(42)))
+
+
+def stop() -> Any:
+    raise StopIteration
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FederatedDataset(Dataset, stop),
+        lambda: FederatedDataset(lambda user: stop(), lambda: 1),
+        lambda: ArtificialFederatedDataset(Dataset, lambda n: [0] * n, stop),
+        lambda: ArtificialFederatedDataset(Dataset, lambda n: stop(), lambda: 1),
+    ],
+)
+def test_a_function_that_stops_iterating_does_not_end_the_callers_loop(make: Make) -> None:
+    with pytest.raises(UsageError, match="raised StopIteration, expected a value each time"):
+        for _ in make():
+            pass
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, "a", 1.0])
+def test_seeds_that_are_none_are_an_error(seed: Any) -> None:
+    with pytest.raises(UsageError, match="seed is"):
+        FederatedDataset(Dataset, lambda: 1, seed=seed)
+
+
+def test_lengths_and_cohorts_are_whole_numbers() -> None:
+    with pytest.raises(UsageError, match=r"cohort_size is 2\.0, expected a whole number"):
+        make_plain().get_cohort(2.0)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"sample_dataset_len returned is 1\.9"):
+        next(ArtificialFederatedDataset(Dataset, lambda n: [0] * n, lambda: 1.9))  # type: ignore[arg-type,return-value]
+
+
+def test_more_labels_than_samples_is_an_error_at_once() -> None:
+    with pytest.raises(UsageError, match="20 labels for 5 samples"):
+        FederatedDataset.from_slices_with_dirichlet_class_distribution(
+            (np.arange(5),), np.arange(20) % 2, 1.0, lambda: 5
+        )
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [np.nan, 1.0], [[1.0, 1.0]]])

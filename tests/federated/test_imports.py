@@ -57,6 +57,12 @@ def test_public_names_are_the_same_in_both_places() -> None:
         assert getattr(fedsynth, name) is getattr(federated, name)
 
 
+def test_the_subpackage_and_all_names_are_found_without_importing_numpy() -> None:
+    script = "import sys, fedsynth; print({'load', 'federated'} <= set(dir(fedsynth)), 'numpy' in sys.modules)"
+    assert run(script).split() == ["True", "False"]
+    assert run("import fedsynth; print(fedsynth.federated.load.__name__)").strip() == "load"
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'fedsynth' has no attribute 'Datset'"):
         fedsynth.Datset  # noqa: B018

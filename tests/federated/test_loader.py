@@ -23,6 +23,8 @@ from fedsynth.federated import (
     load_splits,
     use_context,
 )
+from fedsynth.leaf import lazy
+from fedsynth.system import read_at
 from tests.commands import ROOT, fedsynth, generate
 from tests.conftest import WriteLeaf
 
@@ -136,8 +138,84 @@ def test_labels_that_are_no_whole_numbers_need_another_dtype(write_leaf: WriteLe
     assert LeafDataset(file, label_dtype=float)["u"].labels.tolist() == [1.0, 0.5]
 
 
-def test_a_user_without_samples_loads(write_leaf: WriteLeaf) -> None:
-    assert len(LeafDataset(write_leaf({"u": ([], [])}))["u"]) == 0
+@pytest.mark.parametrize(
+    ("label", "label_dtype", "named"),
+    [
+        (300, "uint8", "300"),
+        (-1, "uint8", "-1"),
+        (2, bool, "2"),
+        (2**63, "int64", str(2**63)),
+        (float(2**63), "int64", r"9\.2\d*e\+18"),
+        (1e30, "int64", r"1e\+30"),
+        (1e300, "float32", r"1e\+300"),
+        (70000, "float16", "70000"),
+    ],
+)
+def test_labels_that_their_type_cannot_hold_are_an_error(
+    write_leaf: WriteLeaf, label: Any, label_dtype: Any, named: str
+) -> None:
+    file = write_leaf({"u": ([[1.0]], [label])})
+    dtype = np.dtype(label_dtype)
+    with pytest.raises(DataError, match=f'user "u" has {named} among values to load as {dtype}, .*pass another dtype'):
+        LeafDataset(file, label_dtype=label_dtype)["u"]
+
+
+@pytest.mark.parametrize(("label", "label_dtype"), [(255, "uint8"), (-(2**63), "int64"), (2**63 - 1, "int64")])
+def test_labels_at_the_ends_of_their_type_load(write_leaf: WriteLeaf, label: int, label_dtype: str) -> None:
+    file = write_leaf({"u": ([[1.0]], [label])})
+    assert LeafDataset(file, label_dtype=label_dtype)["u"].labels.tolist() == [label]
+
+
+@pytest.mark.parametrize(
+    ("number", "message"), [("9" * 5000, "a value that Python can not hold"), ("1e400", "inf among values to load as")]
+)
+def test_numbers_beyond_python_are_an_error(write_leaf: WriteLeaf, number: str, message: str) -> None:
+    file = write_leaf({"u": ([[7.25]], [1])})
+    file.write_text(file.read_text().replace("7.25", number))
+    with pytest.raises(DataError, match=f'user "u" has {message}'):
+        LeafDataset(file)["u"]
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_a_user_without_samples_has_the_others_width(write_leaf: WriteLeaf, cache: bool) -> None:
+    user = LeafDataset(write_leaf({"u": ([], []), **USERS}), cache=cache)["u"]
+    assert (user.features.shape, user.labels.shape) == ((0, 2), (0,))
+    assert (user.features.dtype, user.labels.dtype) == (np.float64, np.int64)
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_a_user_without_samples_loads(write_leaf: WriteLeaf, cache: bool) -> None:
+    assert LeafDataset(write_leaf({"u": ([], [])}), cache=cache)["u"].features.shape == (0,)
+
+
+@pytest.mark.parametrize("arguments", [{"dtype": "foo"}, {"label_dtype": "foo"}, {"dtype": "U3"}, {"dtype": "M8[s]"}])
+def test_types_that_are_not_of_numbers_are_an_error(write_leaf: WriteLeaf, arguments: Any) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(arguments))} is .*, such as 'float32'"):
+        LeafDataset(write_leaf(USERS), **arguments)
+
+
+def test_folders_with_a_files_name_are_no_files(write_leaf: WriteLeaf) -> None:
+    file = write_leaf(USERS)
+    (file.parent / "x.json").mkdir()
+    assert LeafDataset(file.parent).user_ids == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("hierarchies", "message"),
+    [([], "2 users but 0 entries in hierarchies"), ("pq", 'expected a list "hierarchies", found str')],
+)
+def test_heads_behind_the_data_are_checked(write_leaf: WriteLeaf, hierarchies: Any, message: str) -> None:
+    file = write_leaf(USERS)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "hierarchies": hierarchies}))
+    with pytest.raises(DataError, match=message):
+        LeafDataset(file)
+
+
+@pytest.mark.parametrize("extra", [{}, {"z": {}}, {"z": {"k": [1]}}, 5, "}}}", []])
+def test_heads_behind_the_data_are_found_whatever_follows(write_leaf: WriteLeaf, extra: Any) -> None:
+    file = write_leaf(USERS)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "hierarchies": ["p", "q"], "extra": extra}))
+    assert LeafDataset(file).hierarchies == ["p", "q"]
 
 
 def test_heads_may_stand_behind_the_data(write_leaf: WriteLeaf, tmp_path: Path) -> None:
@@ -186,8 +264,8 @@ def test_data_that_contradicts_the_head_is_an_error(write_leaf: WriteLeaf, user_
 def test_a_user_twice_in_the_data_is_an_error(write_leaf: WriteLeaf) -> None:
     file = write_leaf(USERS)
     text = file.read_text()
-    start = text.index('"a": ')
-    file.write_text(text.replace('"a": {', '"b": {') if start else "")
+    assert '"a": {' in text
+    file.write_text(text.replace('"a": {', '"b": {'))
     with pytest.raises(DataError, match='user "b" appears twice in user_data'):
         LeafDataset(file)["b"]
 
@@ -198,8 +276,10 @@ def test_nan_is_an_error(write_leaf: WriteLeaf) -> None:
 
 
 def test_an_unknown_user_is_a_key_error(write_leaf: WriteLeaf) -> None:
-    with pytest.raises(KeyError, match="no user 'z' among the 2"):
-        LeafDataset(write_leaf(USERS))["z"]
+    file = write_leaf(USERS)
+    for path in (file, file.parent):
+        with pytest.raises(KeyError, match=f"no user 'z' among the 2 in {path}'?\"?$"):
+            LeafDataset(path)["z"]
 
 
 @pytest.mark.parametrize("cache", [False, True])
@@ -216,6 +296,34 @@ def test_a_file_that_changes_is_an_error(write_leaf: WriteLeaf, cache: bool, fir
     file.unlink()
     with pytest.raises(DataError, match="is gone since it was opened"):
         dataset["b"]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_change_whose_time_was_set_back_is_an_error(write_leaf: WriteLeaf, replaced: bool) -> None:
+    file = write_leaf(USERS)
+    dataset = LeafDataset(file)
+    dataset["a"]
+    status, text = file.stat(), file.read_text()
+    if replaced:
+        file.unlink()
+    file.write_text(text.replace("5.0", "7.0"))
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert file.stat().st_size == status.st_size
+    with pytest.raises(DataError, match="changed since it was opened"):
+        dataset["a"]
+
+
+def test_a_change_while_reading_is_an_error(write_leaf: WriteLeaf, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_leaf(USERS)
+    dataset = LeafDataset(file)
+
+    def read_late(*arguments: Any) -> bytes:
+        file.write_text(file.read_text().replace("5.0", "7.25"))
+        return read_at(*arguments)
+
+    monkeypatch.setattr(lazy, "read_at", read_late)
+    with pytest.raises(DataError, match="changed since it was opened"):
+        dataset["a"]
 
 
 def test_files_are_closed(write_leaf: WriteLeaf) -> None:
@@ -255,40 +363,6 @@ def test_pickles_without_the_data(pipeline_data: Path, cache: bool) -> None:
     text = pickle.dumps(dataset)
     assert len(text) < 10_000
     assert np.array_equal(pickle.loads(text)[user].features, dataset[user].features)
-
-
-def cached(folder: Path) -> list[Path]:
-    return sorted((folder / ".arrays").iterdir())
-
-
-def test_the_cache_is_used_again_and_follows_the_file(write_leaf: WriteLeaf) -> None:
-    file = write_leaf(USERS)
-    first = LeafDataset(file, cache=True)["b"]
-    assert not first.features.flags.writeable
-    [made] = cached(file.parent)
-    stamp = made.stat().st_mtime_ns
-    LeafDataset(file, cache=True)["b"]
-    assert [path.stat().st_mtime_ns for path in cached(file.parent)] == [stamp]
-    write_leaf({"b": ([[7, 7], [8, 8]], [1, 1]), "a": ([[0, 0]], [0])})
-    assert LeafDataset(file, cache=True)["b"].features.tolist() == [[7, 7], [8, 8]]
-    [after] = cached(file.parent)
-    assert after != made
-    assert [path.name for path in file.parent.glob("*") if not path.name.startswith(".")] == [file.name]
-
-
-def test_a_damaged_cache_is_made_again(write_leaf: WriteLeaf) -> None:
-    file = write_leaf(USERS)
-    LeafDataset(file, cache=True)["b"]
-    [made] = cached(file.parent)
-    for name, size in itertools.product(("x.npy", "y.npy", "offsets.npy"), (-3, 20, 0)):
-        (made / name).write_bytes((made / name).read_bytes()[:size])
-        assert LeafDataset(file, cache=True)["b"].features.tolist() == [[1.0, 2.5], [3.0, 4.0]]
-
-
-def test_caches_of_other_dtypes_do_not_mix(write_leaf: WriteLeaf) -> None:
-    file = write_leaf(USERS)
-    for dtype in ("float32", "float64", "float32"):
-        assert LeafDataset(file, dtype=dtype, cache=True)["b"].features.dtype == dtype
 
 
 def test_without_asking_nothing_is_written(write_leaf: WriteLeaf) -> None:
@@ -338,7 +412,14 @@ def test_load_gives_tensors_of_the_same_numbers(pipeline_data: Path) -> None:
                 assert np.array_equal(array, tensor.numpy())
 
 
-def test_strings_cannot_become_tensors(tmp_path: Path) -> None:
+def test_types_that_torch_has_not_are_an_error(pipeline_data: Path) -> None:
+    pytest.importorskip("torch")
+    for dtype in (">f8", "longdouble"):
+        with pytest.raises(UsageError, match="Expected a dtype and label_dtype that torch has"):
+            next(load(pipeline_data, framework="torch", dtype=dtype))
+
+
+def test_strings_cannot_become_tensors() -> None:
     pytest.importorskip("torch")
     with pytest.raises(DataError, match="features that are not all numbers"):
         next(load(SHAPES, "shk", framework="torch"))
@@ -349,6 +430,8 @@ def test_strings_cannot_become_tensors(tmp_path: Path) -> None:
     [
         ({"framework": "jax"}, "unknown framework 'jax', expected one of 'numpy', 'torch'"),
         ({"user_sampler": "best"}, "unknown user sampler 'best'"),
+        ({"user_sampler": 5}, "user_sampler is 5, expected a name or a function"),
+        ({"user_sampler": None}, "user_sampler is None, expected a name or a function"),
     ],
 )
 def test_unknown_names_are_an_error(pipeline_data: Path, arguments: Any, message: str) -> None:

@@ -53,6 +53,8 @@ def test_each_index_at_most_once_and_lengths_as_asked(
         np.array([250, 255, 251] * 20, np.uint8),
         [0.5, 1.5, 2.5] * 20,
         np.array([True, False] * 30),
+        np.array([-128, 127, 0] * 20, np.int8),
+        np.array([-32768, 32767, 5] * 20, np.int16),
     ],
 )
 def test_labels_may_be_anything_that_sorts(labels: Any) -> None:
@@ -83,6 +85,11 @@ def test_remainder_is_dropped() -> None:
         (([1], 0.0, lambda: 1), "alpha is 0.0"),
         (([1], -1.0, lambda: 1), "alpha is -1.0"),
         (([1], float("nan"), lambda: 1), "alpha is nan"),
+        (([1], np.array([1.0, 2.0]), lambda: 1), "alpha is array"),
+        (([1], "1", lambda: 1), "alpha is '1'"),
+        ((np.array(["a", 1], object), 1.0, lambda: 1), "labels can't be sorted"),
+        (([1], 1.0, lambda: 1.9), r"returned is 1\.9, expected a whole number"),
+        (([1, 2], 1.0, iter([1]).__next__), "user_dataset_len_sampler raised StopIteration"),
         (([1], 1.0, lambda: 0), "returned 0, expected at least 1"),
         (([1], 1.0, lambda: 1, 0), "after_num_fails is 0"),
         (([1], 1.0, lambda: 1, 20, 0.0), "percentage is 0.0"),
@@ -91,6 +98,13 @@ def test_remainder_is_dropped() -> None:
 def test_arguments_that_make_no_sense_are_an_error(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         partition(*arguments)
+
+
+def test_a_huge_alpha_means_even_shares() -> None:
+    np.random.seed(0)
+    labels = np.arange(10_000) % 2
+    first = partition(labels, 1e308, lambda: 1000)[0]
+    assert 400 < labels[first].sum() < 600
 
 
 def shares(make: Callable[..., list[list[int]]], seeds: range, length: int) -> np.ndarray[Any, Any]:
@@ -103,11 +117,11 @@ def shares(make: Callable[..., list[list[int]]], seeds: range, length: int) -> n
     return np.array(rows)
 
 
-def smallest_p_value(make: Callable[..., list[list[int]]], length: int) -> float:
-    mine, theirs = shares(make, range(1500), length), shares(pfl().partition, range(10_000, 11_500), length)
+def smallest_p_value(make: Callable[..., list[list[int]]], length: int, times: int = 1500) -> float:
+    mine, theirs = shares(make, range(times), length), shares(pfl().partition, range(10_000, 10_000 + times), length)
     assert mine.shape == theirs.shape
     return min(
-        float(ks_2samp(mine[:, user, column], theirs[:, user, column]).pvalue)
+        float(ks_2samp(mine[:, user, column], theirs[:, user, column], method="asymp").pvalue)
         for user in range(mine.shape[1])
         for column in range(mine.shape[2])
     )
@@ -142,6 +156,6 @@ def without_spreading(labels: Any, alpha: float, sample_length: Any, after: int,
     return partition(labels, alpha, sample_length, after * 20, percentage)
 
 
-@pytest.mark.parametrize("wrong", [greedy, sorted_by_class, without_spreading])
-def test_wrong_versions_are_rejected_by_the_same_test(wrong: Callable[..., list[list[int]]]) -> None:
-    assert smallest_p_value(wrong, length=12) < 1e-6
+@pytest.mark.parametrize(("wrong", "times"), [(greedy, 300), (sorted_by_class, 600), (without_spreading, 1500)])
+def test_wrong_versions_are_rejected_by_the_same_test(wrong: Callable[..., list[list[int]]], times: int) -> None:
+    assert smallest_p_value(wrong, length=12, times=times) < 1e-6

@@ -49,7 +49,7 @@ def test_cross_silo_wraps_so_that_every_worker_has_one() -> None:
 
 def test_cross_silo_deals_users_to_as_many_silos_as_workers() -> None:
     with use_context(DistributedContext(0, 3, 0, 3)):
-        sampler = CrossSiloUserSampler("minimize_reuse", user_ids=list(range(7)))
+        sampler = CrossSiloUserSampler("minimize_reuse", user_ids=dict.fromkeys(range(7)).keys())  # type: ignore[arg-type]
     assert [sampler() for _ in range(9)] == [0, 1, 2, 3, 4, 5, 6, 1, 2]
 
 
@@ -66,6 +66,8 @@ def test_each_round_draws_from_every_silo() -> None:
         ({}, "neither user_ids nor silo_to_user_ids"),
         ({"user_ids": [1, 2], "num_silos": 3}, "silo 2 has no users"),
         ({"silo_to_user_ids": {0: [1], 1: [1]}}, "user 1 is in silos 0 and 1"),
+        ({"user_ids": [1, 2], "num_silos": 0}, "num_silos is 0"),
+        ({"user_ids": [1, 2], "num_silos": -1}, "num_silos is -1"),
         ({"silo_to_user_ids": {}}, "silo_to_user_ids is empty"),
         ({"sampling_type": "best", "user_ids": [1]}, "unknown user sampler 'best', expected one of 'random', 'minimi"),
     ],
@@ -99,6 +101,8 @@ def test_nodes_of_different_sizes_are_an_error() -> None:
         (lambda: get_user_sampler("minimize_reuse", []), "user_ids are empty"),
         (lambda: DirichletDataSampler([1.0, 2.0], np.array([0, 1, 2])), "one number for each of 3 classes"),
         (lambda: DirichletDataSampler([1.0, -2.0], np.array([0, 1])), "expected positive numbers"),
+        (lambda: DirichletDataSampler("x", np.array([0, 1])), "alpha is 'x', expected numbers"),  # type: ignore[arg-type]
+        (lambda: DirichletDataSampler(1.0, np.array(["a", 1], object)), "labels can't be sorted"),
         (lambda: DirichletDataSampler(1.0, np.array([])), "labels are empty"),
     ],
 )
@@ -130,3 +134,9 @@ def test_dirichlet_sampler_with_a_tiny_alpha_draws_one_class() -> None:
     assert all(len(classes) == 1 for classes in drawn)
     assert {"a"} in drawn
     assert {"b"} in drawn
+
+
+def test_dirichlet_sampler_with_a_huge_alpha_draws_evenly() -> None:
+    np.random.seed(0)
+    drawn = DirichletDataSampler(1e308, np.array([0, 1]))(1000)
+    assert 400 < sum(drawn) < 600

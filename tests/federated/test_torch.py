@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import multiprocessing
@@ -194,6 +195,71 @@ def test_an_error_while_drawing_is_raised_and_drawing_goes_on() -> None:
     assert next(dataset)[0].user_id == 2
 
 
+def no_children_left() -> bool:
+    """Whether DataLoader's processes end within seconds, without the garbage collector."""
+    deadline = time.monotonic() + 5
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return multiprocessing.active_children() == []
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_processes_end_after_an_error_in_next_without_the_collector() -> None:
+    dataset = federated(FailingUsers(), num_workers=2)
+    seen = []
+    for _ in range(4):
+        try:
+            seen.append(next(dataset)[0].user_id)
+        except LookupError:
+            seen.append("ill")
+    assert seen == [0, 1, "ill", 3]
+    del dataset
+    assert no_children_left()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_processes_end_after_an_error_in_a_cohort_without_the_collector() -> None:
+    with pytest.raises(LookupError, match="user 2 is ill"):
+        list(federated(FailingUsers(), num_workers=2).get_cohort(10))
+    assert no_children_left()
+
+
+@pytest.mark.parametrize("failing", [0, 1, 6])
+def test_an_error_while_drawing_ahead_costs_no_user(failing: int) -> None:
+    turns, users = itertools.count(), itertools.count()
+
+    def sampler() -> int:
+        if next(turns) == failing:
+            raise LookupError("nobody is there")
+        return next(users)
+
+    dataset = PyTorchFederatedDataset(TensorUsers(), sampler, seed=1, num_workers=2)
+    seen = []
+    while len(seen) < 8:
+        with contextlib.suppress(LookupError):
+            seen.append(next(dataset)[0].user_id)
+    assert seen == list(range(8))
+
+
+def test_what_was_loaded_ahead_for_another_context_is_drawn_for_this_one() -> None:
+    plain = FederatedDataset(lambda user: Dataset((np.arange(1),)), get_user_sampler("minimize_reuse", USERS), seed=3)
+    seeds = [seed for _, seed in plain.get_cohort(6)]
+    dataset = federated(num_workers=1)
+    with use_context(DistributedContext(1, 3)):
+        user, seed = next(dataset)
+    assert (user.user_id, seed) == (1, seeds[1])
+    alone = [next(dataset) for _ in range(3)]
+    assert [(user.user_id, seed) for user, seed in alone] == [(number, seeds[number]) for number in (3, 4, 5)]
+
+
 def test_workers_share_pytorch_users_out() -> None:
     for weights in (None, {user: user + 1 for user in USERS}):
         shares = []
@@ -230,3 +296,11 @@ def test_iterable_datasets_are_an_error() -> None:
 
     with pytest.raises(UsageError, match="IterableDataset"):
         federated(Stream())
+
+
+@pytest.mark.parametrize(
+    "options", [{"numworkers": 2}, {"prefetch_factor": 2}, {"drop_last": True}, {"num_workers": -1}]
+)
+def test_arguments_that_no_dataloader_takes_are_an_error_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="expected arguments that a torch DataLoader"):
+        federated(**options)

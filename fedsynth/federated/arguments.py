@@ -1,0 +1,38 @@
+"""Checks of arguments, so that each wrong one is an error with a sentence, where it is given."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from fedsynth.errors import UsageError
+
+
+def whole_number(name: str, value: Any) -> int:
+    """Return an integer of any library as Python's. Raises UsageError for all else, 2.0 too."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise UsageError(f"{name} is {value!r}, expected a whole number; convert it with int()") from None
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raise UsageError unless this is one number that is positive and finite."""
+    try:
+        right = math.isfinite(value) and value > 0
+    except (TypeError, ValueError, OverflowError):
+        right = False
+    if not right:
+        raise UsageError(f"{name} is {value!r}, expected a positive number".replace("\n", " "))
+
+
+def ask(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function that must return; one that raises StopIteration would end the caller's loop without a word."""
+    try:
+        return function(*arguments)
+    except StopIteration as error:
+        raise UsageError(
+            f"{name} raised StopIteration, expected a value each time it is called; cycle through a list that may end"
+        ) from error

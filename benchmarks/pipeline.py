@@ -29,11 +29,16 @@ def rows(folder: Path, pairs: int) -> Iterator[Row]:
     plain, mine = folder / "plain", folder / "fedsynth"
     for side in (plain, mine):
         side.mkdir()
+
+    def run_fresh(side: Path, *command: object) -> Cost:
+        shutil.rmtree(side / "data", ignore_errors=True)
+        return run([python("-m", *command)], side)
+
     yield compare(
         "generate -num-tasks 1000",
         "<= 0.10, 48 MB",
-        plain=lambda: run([python("-m", "benchmarks.plain", "generate", 1000)], plain),
-        fedsynth=lambda: run([python("-m", "fedsynth", "generate", "-num-tasks", 1000, "--overwrite")], mine),
+        plain=lambda: run_fresh(plain, "benchmarks.plain", "generate", 1000),
+        fedsynth=lambda: run_fresh(mine, "fedsynth", "generate", "-num-tasks", 1000),
         pairs=pairs,
         check=lambda: check_same(plain, mine),
     )

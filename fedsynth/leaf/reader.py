@@ -14,7 +14,7 @@ from typing import Any
 from fedsynth.errors import DataError
 from fedsynth.leaf.head import check_head, decode_value
 from fedsynth.leaf.plan import Counts
-from fedsynth.leaf.samples import MalformedError, UserSamples, join_samples, read_user
+from fedsynth.leaf.samples import MalformedError, UserSamples, join_samples, read_user, split_standard
 from fedsynth.leaf.scan import Scanner
 from fedsynth.leaf.stamp import stamp_file
 from fedsynth.system import read_at, read_slices
@@ -107,10 +107,10 @@ def _read_places(scanner: Scanner, progress: Progress) -> Iterator[tuple[str, _P
         progress(1)
 
 
-def check_user(path: Path, name: str, offset: int, text: bytes) -> UserSamples:
+def check_user(path: Path, name: str, offset: int, text: bytes, *, standard: bool = False) -> UserSamples:
     """Return a user's raw samples. Raises DataError that names file, user and, where it can, the byte."""
     try:
-        return read_user(text)
+        return split_standard(text) if standard else read_user(text)
     except MalformedError as error:
         where = "" if error.offset is None else f" at byte {offset + error.offset:,}"
         raise DataError(
@@ -180,7 +180,8 @@ class SampleReader:
         if self._held is None or self._held[0] != user:
             name = self._index.counts.users[user]
             text = self._slice(user)
-            self._held = user, check_user(self._index.path, name, self._index.offsets[user], text)
+            offset, standard = self._index.offsets[user], self.is_standard(user)
+            self._held = user, check_user(self._index.path, name, offset, text, standard=standard)
         return self._held[1]
 
     def pooled(self, samples: Sequence[int]) -> tuple[list[bytes], list[bytes]]:

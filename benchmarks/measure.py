@@ -16,10 +16,14 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Cost:
-    """What a chain of processes took. seconds: all of them; peak: MB (10**6 bytes) of the largest one."""
+    """What a chain of processes took. seconds: all of them; peak: MB (10**6 bytes) of the largest one.
+
+    cpu: seconds of processors, over all threads and child processes; 0 where it was not measured.
+    """
 
     seconds: float
     peak: float
+    cpu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def run(commands: Sequence[Sequence[str]], cwd: Path) -> Cost:
     """Run commands one after another in a folder. Raises RuntimeError if one fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # without compiled modules every start would pay for the compiler
-    peak = 0.0
+    peak = cpu = 0.0
     started = time.perf_counter()
     for command in commands:
         process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL)
@@ -55,7 +59,8 @@ def run(commands: Sequence[Sequence[str]], cwd: Path) -> Cost:
         if process.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: exit status {process.returncode}")
         peak = max(peak, usage.ru_maxrss * 1024 / 1e6)
-    return Cost(time.perf_counter() - started, peak)
+        cpu += usage.ru_utime + usage.ru_stime
+    return Cost(time.perf_counter() - started, peak, cpu)
 
 
 def compare(

@@ -1,7 +1,7 @@
 """`python -m benchmarks scale`: workers, shards and sizes, and what that projects to on a cluster.
 
 Independent streams, 16 shards; each line is one run of each command in a folder of its own, CPU seconds of all
-processes, largest peak of all. The projection multiplies the measured core-seconds; its assumptions are printed with it.
+processes, largest peak of all. The projection multiplies the measured CPU seconds, and prints what it assumes.
 """
 
 from __future__ import annotations

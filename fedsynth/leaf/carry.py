@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsynth.leaf.plan import FilePlan, Masked, Ordered, Pick, Pooled, Whole
-from fedsynth.leaf.reader import LeafIndex, Progress, SampleReader, check_shared, no_progress
+from fedsynth.leaf.reader import LeafIndex, Progress, SamplePlaces, SampleReader, check_shared, no_progress
 from fedsynth.leaf.samples import join_samples
 from fedsynth.leaf.stamp import FileStamp
 from fedsynth.leaf.writer import LeafWriter
@@ -107,9 +107,8 @@ def _copy(source: LeafIndex, path: Path, md5: str) -> Output:
 
 
 def _needs_rewriting(source: LeafIndex, plans: Mapping[Path, FilePlan]) -> bool:
-    """Pooled samples are found by adding up sizes, which needs LEAF's separators and no other keys."""
-    pooled = any(isinstance(pick, Pooled) for plan in plans.values() for pick in plan.picks)
-    return pooled and not all(source.standard)
+    """Pooled samples need their places, which only a file has that is LEAF's text without other keys."""
+    return source.samples is None and any(isinstance(pick, Pooled) for plan in plans.values() for pick in plan.picks)
 
 
 @contextlib.contextmanager
@@ -124,6 +123,10 @@ def _rewritten(source: LeafIndex, target: Path) -> Iterator[LeafIndex]:
                 samples = reader.samples(user)
                 writer.write_user(join_samples(samples.x, samples.y))
             _, index = writer.finish()
-        yield dataclasses.replace(index, counts=counts)
+        places = SamplePlaces()
+        with SampleReader(index) as reader:
+            for user in counts.data_order:
+                places.add(index.offsets[user], reader.samples(user))
+        yield dataclasses.replace(index, counts=counts, samples=places)
     finally:
         path.unlink(missing_ok=True)

@@ -7,14 +7,13 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from fedsynth.errors import DataError
 from fedsynth.leaf.head import check_head, decode_value
 from fedsynth.leaf.plan import Counts
-from fedsynth.leaf.samples import MalformedError, UserSamples, join_samples, read_user, split_standard
+from fedsynth.leaf.samples import MalformedError, Raw, UserSamples, join_samples, read_user, split_standard
 from fedsynth.leaf.scan import Scanner
 from fedsynth.leaf.stamp import stamp_file
 from fedsynth.system import read_at, read_slices
@@ -25,6 +24,30 @@ Progress = Callable[[int], None]
 
 def no_progress(users: int) -> None:
     """Report to nobody."""
+
+
+class SamplePlaces:
+    """Where each sample's x and y are in a file, numbered in the order in which users are added. All [samples]."""
+
+    def __init__(self) -> None:
+        self.x_offsets, self.x_sizes = array("q"), array("i")
+        self.y_offsets, self.y_sizes = array("q"), array("i")
+
+    def add(self, offset: int, user: UserSamples) -> None:
+        """Add a user whose standard text is at `offset`: two bytes are between samples, so sizes tell the places."""
+        at = offset + len('{"x": [')
+        at = _append(self.x_offsets, self.x_sizes, at, user.x)
+        _append(self.y_offsets, self.y_sizes, at + len('], "y": ['), user.y)
+
+
+def _append(offsets: array[int], sizes: array[int], at: int, samples: Sequence[Raw]) -> int:
+    """Append the places of consecutive samples; return where the last one ends."""
+    for raw in samples:
+        size = len(memoryview(raw))
+        offsets.append(at)
+        sizes.append(size)
+        at += size + 2
+    return at - 2 if samples else at
 
 
 @dataclass(frozen=True)
@@ -39,20 +62,23 @@ class LeafIndex:
     """1 where the user's text is x and y with LEAF's separators, so that a slice of it can be copied as it is."""
     exact: bool = False
     """Whether the whole file is LEAF's text to the byte, as everything is that fedsynth wrote."""
+    samples: SamplePlaces | None = None
+    """Where each sample is; None where nobody asked, and where not every user's text is standard."""
 
 
 @dataclass(frozen=True)
 class IndexJob:
-    """A file to check and index. md5: its sum, None if that is not known and to be found as well."""
+    """A file to check and index. md5: its sum, None if it is to be found as well; samples: as for `read_index`."""
 
     path: Path
     md5: str | None
+    samples: bool
 
 
 def index_file(job: IndexJob, progress: Progress = no_progress) -> tuple[LeafIndex, str]:
     """Return a file's index and its MD5 sum; raises as `read_index`."""
     check_shared([job.path])
-    return read_index(job.path, progress), job.md5 or stamp_file(job.path).md5
+    return read_index(job.path, progress, samples=job.samples), job.md5 or stamp_file(job.path).md5
 
 
 def check_shared(paths: Iterable[Path]) -> None:
@@ -65,9 +91,10 @@ def check_shared(paths: Iterable[Path]) -> None:
             )
 
 
-def read_index(path: Path, progress: Progress = no_progress) -> LeafIndex:
+def read_index(path: Path, progress: Progress = no_progress, *, samples: bool = False) -> LeafIndex:
     """Check a whole file and return its index; holds one user's text at a time.
 
+    samples: whether to index each sample too, for 24 bytes of memory a sample.
     Raises DataError, naming file and user or byte, for anything that is not LEAF's format: broken JSON, NaN, users
     that are named twice, have no data or are not in `users`, counts that differ, x and y of different lengths.
     """
@@ -75,15 +102,16 @@ def read_index(path: Path, progress: Progress = no_progress) -> LeafIndex:
         scanner = Scanner(file, path)
         head: dict[str, Any] = {}
         places: dict[str, _Place] | None = None
+        sample_places = SamplePlaces() if samples else None
         for key in scanner.members():
             if key == "user_data":
-                places = dict(_read_places(scanner, progress))
+                places = dict(_read_places(scanner, progress, sample_places))
             else:
                 head[key] = decode_value(scanner, key)
         scanner.end()
     if places is None:
         raise DataError(f'{path}: no "user_data", which every LEAF file has; generate or fetch the file again')
-    return _build_index(path, head, places)
+    return _build_index(path, head, places, sample_places)
 
 
 @dataclass(frozen=True)
@@ -94,7 +122,7 @@ class _Place:
     standard: bool
 
 
-def _read_places(scanner: Scanner, progress: Progress) -> Iterator[tuple[str, _Place]]:
+def _read_places(scanner: Scanner, progress: Progress, samples: SamplePlaces | None) -> Iterator[tuple[str, _Place]]:
     seen = set()
     for name in scanner.members():
         if name in seen:
@@ -103,6 +131,8 @@ def _read_places(scanner: Scanner, progress: Progress) -> Iterator[tuple[str, _P
         offset, text = scanner.value()
         user = check_user(scanner.path, name, offset, text)
         standard = user.text is text or join_samples(user.x, user.y) == text
+        if samples is not None and standard:
+            samples.add(offset, user)
         yield name, _Place(offset, len(text), len(user.x), standard)
         progress(1)
 
@@ -118,7 +148,9 @@ def check_user(path: Path, name: str, offset: int, text: bytes, *, standard: boo
         ) from error
 
 
-def _build_index(path: Path, head: dict[str, Any], places: dict[str, _Place]) -> LeafIndex:
+def _build_index(
+    path: Path, head: dict[str, Any], places: dict[str, _Place], samples: SamplePlaces | None
+) -> LeafIndex:
     users = check_head(path, head)
     _check_same_users(path, users, places)
     for user, stated in zip(users, head["num_samples"], strict=True):
@@ -131,6 +163,7 @@ def _build_index(path: Path, head: dict[str, Any], places: dict[str, _Place]) ->
         offsets=array("q", (places[user].offset for user in users)),
         sizes=array("q", (places[user].size for user in users)),
         standard=bytes(places[user].standard for user in users),
+        samples=samples if all(place.standard for place in places.values()) else None,
     )
 
 
@@ -153,13 +186,12 @@ def _check_same_users(path: Path, users: Sequence[str], places: dict[str, _Place
 
 
 class SampleReader:
-    """Open an indexed file and hand out users. Keeps one user in memory, and `places` when pools are asked for."""
+    """Open an indexed file and hand out users. Keeps one user in memory."""
 
     def __init__(self, index: LeafIndex) -> None:
         self._index = index
         self._file = FileIO(index.path)
         self._held: tuple[int, UserSamples] | None = None
-        self._places: _SamplePlaces | None = None
 
     def __enter__(self) -> SampleReader:
         return self
@@ -185,14 +217,9 @@ class SampleReader:
         return self._held[1]
 
     def pooled(self, samples: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
-        """Return x and y of samples numbered through the file, in the order of its user_data.
-
-        The first call reads the whole file once to learn each sample's place, 24 bytes a sample. Needs every user's
-        text to be standard.
-        """
-        if self._places is None:
-            self._places = _find_samples(self, self._index)
-        places = self._places
+        """Return x and y of samples numbered through the file, in the order of its user_data. Needs their places."""
+        places = self._index.samples
+        assert places is not None
         x = self._slices(places.x_offsets, places.x_sizes, samples)
         return x, self._slices(places.y_offsets, places.y_sizes, samples)
 
@@ -211,32 +238,3 @@ class SampleReader:
     def _check_size(self, found: int, expected: int) -> None:
         if found != expected:
             raise DataError(f"{self._index.path}: has become shorter; another program changed it: run again")
-
-
-@dataclass(frozen=True)
-class _SamplePlaces:
-    """Where each sample of a file stands; all [samples]."""
-
-    x_offsets: array[int]
-    x_sizes: array[int]
-    y_offsets: array[int]
-    y_sizes: array[int]
-
-
-def _find_samples(reader: SampleReader, index: LeafIndex) -> _SamplePlaces:
-    """Add up the samples' sizes: in a standard text each is followed by two bytes."""
-    places = _SamplePlaces(array("q"), array("i"), array("q"), array("i"))
-    for user in index.counts.data_order:
-        samples = reader.samples(user)
-        at = index.offsets[user] + len('{"x": [')
-        at = _append(places.x_offsets, places.x_sizes, at, [len(memoryview(raw)) for raw in samples.x])
-        _append(places.y_offsets, places.y_sizes, at + len('], "y": ['), [len(memoryview(raw)) for raw in samples.y])
-    return places
-
-
-def _append(offsets: array[int], sizes: array[int], at: int, new: list[int]) -> int:
-    """Append the places of consecutive samples; return where the last one ends."""
-    starts = list(accumulate((size + 2 for size in new), initial=at))
-    offsets.extend(starts[:-1])
-    sizes.extend(new)
-    return starts[-1] - 2 if new else at

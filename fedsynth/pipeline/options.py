@@ -31,7 +31,7 @@ class Stage:
     """One stage with its parameters. plan: makes the plan of all input files together, with the stage's draws.
 
     reads: the folders it may start from, the most recent first; labels: by folder, what its files' names record;
-    draws: whether there is randomness in it at all.
+    draws: whether there is randomness in it at all; pools: whether its plans hold picks of kind `Pooled`.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Stage:
     plan: Callable[[Sequence[Counts], Random], StagePlan]
     seed: int | None = None
     draws: bool = True
+    pools: bool = False
     seed_file: SeedFile | None = None
 
     @property
@@ -71,6 +72,7 @@ def sample_stage(method: str, *, fraction: float, user_fraction: float, seed: in
         parameters={"method": method, "fraction": fraction, **of_users},
         plan=_choose(planners, method, "-s"),
         seed=_asked_seed(seed),
+        pools=method == "iid",
         seed_file=_seed_file("sampling_seed", option="--smplseed", script="utils/sample.py"),
     )
 

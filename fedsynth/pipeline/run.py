@@ -64,7 +64,7 @@ class StageRunner:
         return StageResult(self._make(stage, source), kept=False)
 
     def _make(self, stage: Stage, source: Path) -> StageRecord:
-        inputs = self._read_inputs(json_files(source))
+        inputs = self._read_inputs(json_files(source), samples=stage.pools)
         counts = [index.counts for index in inputs.values()]
         seed = _seed(stage)
         plan = stage.plan(counts, random.Random(seed))
@@ -89,13 +89,14 @@ class StageRunner:
         self._indexes = {index.path: index for index in written.values()}
         return record
 
-    def _read_inputs(self, paths: Sequence[Path]) -> dict[FileRecord, LeafIndex]:
-        """Index and check the files that this run did not write itself."""
+    def _read_inputs(self, paths: Sequence[Path], *, samples: bool) -> dict[FileRecord, LeafIndex]:
+        """Index and check the files that this run did not write itself; samples: their samples' places too."""
         manifest = self._workspace.manifest
         known = {path: manifest.find(path) for path in paths}
         before = {path: path.stat() for path in paths}
         unread = [path for path in paths if path not in self._indexes]
-        jobs = [IndexJob(path, None if (record := known[path]) is None else record.md5) for path in unread]
+        sums = [None if (record := known[path]) is None else record.md5 for path in unread]
+        jobs = [IndexJob(path, md5, samples) for path, md5 in zip(unread, sums, strict=True)]
         read = dict(zip(unread, self._engine.map(index_file, jobs), strict=True))
         inputs = {}
         for path in paths:

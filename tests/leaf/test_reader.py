@@ -25,7 +25,7 @@ def test_index_tells_users_counts_and_places(write_leaf: WriteLeaf) -> None:
 
 def test_data_may_stand_in_another_order_than_users(write_leaf: WriteLeaf) -> None:
     data = {"b": {"x": [3], "y": [1]}, "a": {"x": [1, 2], "y": [0, 1]}}
-    index = read_index(write_leaf({"a": ([1, 2], [0, 1]), "b": ([3], [1])}, user_data=data))
+    index = read_index(write_leaf({"a": ([1, 2], [0, 1]), "b": ([3], [1])}, user_data=data), samples=True)
     assert list(index.counts.data_order) == [1, 0]
     with SampleReader(index) as reader:
         assert reader.text(0) == b'{"x": [1, 2], "y": [0, 1]}'

@@ -8,7 +8,6 @@ again), so each must give the same however often it is run.
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, wait
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fedsynth.errors import EngineError, UsageError
+from fedsynth.system import interrupts_held, release_interrupts
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -40,7 +40,13 @@ class InlineExecutor(Executor):
 
 
 def _no_progress(users: int) -> None:
-    """Tell nobody; a function of the module, so that it travels to workers."""
+    """Tell nobody."""
+
+
+def _go_on(users: int) -> None:
+    """Be the progress of a job in a worker; after Ctrl-C leave the job: the main process says what there is to say."""
+    if _interrupts:
+        raise KeyboardInterrupt
 
 
 def _none(job: Any) -> int:
@@ -78,13 +84,14 @@ class Engine:
         ahead = 0 if self.inline else self.workers * _QUEUED_PER_WORKER
         try:
             for job in jobs:
-                arguments = (job, progress) if self.inline else (job, _no_progress)
+                arguments = (job, progress) if self.inline else (job, _go_on)
                 waiting.append((job, self.executor.submit(function, *arguments)))
                 if len(waiting) > ahead:
                     yield self._take(waiting, progress, users)
             while waiting:
                 yield self._take(waiting, progress, users)
         except BrokenExecutor as error:
+            wait([future for _, future in waiting])  # all fail; one cancelled meanwhile breaks the executor's thread
             raise EngineError(
                 "a worker process died (killed, or out of memory); nothing of the stage was kept: "
                 "run the same command again, with fewer --workers if memory is short"
@@ -134,8 +141,14 @@ def _processes(workers: int) -> Iterator[Engine]:
     import multiprocessing  # 20 ms and 3 MB that one worker does without
     from concurrent.futures import ProcessPoolExecutor
 
+    class Pool(ProcessPoolExecutor):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            """The first job starts the processes; Ctrl-C must not leave one behind that nobody knows of."""
+            with interrupts_held():
+                return super().submit(fn, *args, **kwargs)
+
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_silently) as executor:
+    with Pool(workers, mp_context=context, initializer=_serve) as executor:
         # All are to start before the first job. Otherwise, should one die while another is being started, the executor
         # waits for the other for ever (seen on 3.11); the attribute is not public, and without it this still works.
         vars(executor)["_safe_to_dynamically_spawn_children"] = False
@@ -146,9 +159,13 @@ def _processes(workers: int) -> Iterator[Engine]:
             raise
 
 
-def _die_silently() -> None:
-    """On Ctrl-C, which the whole process group gets, the main process says what there is to say."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+_interrupts: list[int] = []
+"""What a worker process got of Ctrl-C, which goes to the whole process group."""
+
+
+def _serve() -> None:
+    """Prepare a worker: on Ctrl-C it says nothing and goes on until its job can be left."""
+    release_interrupts(lambda number, frame: _interrupts.append(number))
 
 
 @contextlib.contextmanager

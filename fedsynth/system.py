@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ except ImportError:  # everywhere else
     msvcrt = None  # type: ignore[assignment]
 
 HAVE_PREAD = hasattr(os, "pread")
+HAVE_SIGNAL_MASK = hasattr(signal, "pthread_sigmask")
 _seek_lock = threading.Lock()
 
 
@@ -126,3 +128,36 @@ def _unlock(file: Any) -> None:
     if fcntl is None and msvcrt is not None:
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C for the end of the block, and from processes started in it until they `release_interrupts`.
+
+    Where signals can't be masked (Windows) such processes get it while they start. Only the main thread gets Ctrl-C.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    _mask_interrupts(held=True)
+    try:
+        yield
+    finally:
+        _mask_interrupts(held=False)
+        signal.signal(signal.SIGINT, before)
+        if held:
+            signal.raise_signal(signal.SIGINT)
+
+
+def release_interrupts(handler: Callable[[int, Any], None]) -> None:
+    """Let the handler have Ctrl-C from now on, in a process started with interrupts held. One that ignores it may."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)
+    _mask_interrupts(held=False)
+
+
+def _mask_interrupts(*, held: bool) -> None:
+    if HAVE_SIGNAL_MASK:
+        signal.pthread_sigmask(signal.SIG_BLOCK if held else signal.SIG_UNBLOCK, {signal.SIGINT})

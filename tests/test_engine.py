@@ -37,6 +37,14 @@ def die(number: int, progress: Progress) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def wait_long(folder: Path, progress: Progress) -> None:
+    """Write down who is at work; half a minute, user by user."""
+    (folder / str(os.getpid())).touch()
+    for _ in range(3000):
+        time.sleep(0.01)
+        progress(1)
+
+
 @pytest.fixture(scope="module")
 def two_processes() -> Iterator[Engine]:
     with open_engine(workers=2) as engine:
@@ -89,6 +97,23 @@ def test_after_an_error_nobody_is_at_work_any_more(two_processes: Engine, tmp_pa
 def test_killed_worker_is_an_error() -> None:
     with open_engine(workers=2) as engine, pytest.raises(EngineError, match="worker process died"):
         list(engine.map(die, range(4)))
+
+
+def test_worker_leaves_its_job_and_those_queued_on_ctrl_c(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def interrupt() -> None:
+        while len(found := list(tmp_path.iterdir())) < 2:
+            time.sleep(0.01)
+        for path in found:
+            os.kill(int(path.name), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    before = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), open_engine(workers=2) as engine:
+        list(engine.map(wait_long, [tmp_path] * 6))
+    thread.join()
+    assert time.monotonic() - before < 20
+    assert capfd.readouterr().err == ""
 
 
 def test_inline_runs_in_this_thread() -> None:

@@ -105,6 +105,15 @@ def expected(sharded: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return found
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight shards of 7 MB, so that each stage takes a while, and in `expected` what one process makes of them."""
+    folder = tmp_path_factory.mktemp("large")
+    fedsynth(folder, "generate", "-num-tasks", 400, "-num-shards", 8)
+    fedsynth(copy(folder, folder / "expected"), "preprocess", *OPTIONS)
+    return folder
+
+
 def copy(sharded: Path, folder: Path) -> Path:
     shutil.copytree(sharded / "data", folder / "data")
     shutil.copytree(sharded / "meta", folder / "meta")
@@ -248,16 +257,25 @@ def test_unreachable_scheduler_is_an_error_within_ten_seconds(sharded: Path, tmp
     assert result.stderr.count("\n") == 1
 
 
-def test_ctrl_c_cancels_what_is_queued(sharded: Path, tmp_path: Path) -> None:
-    process = start(copy(sharded, tmp_path), "preprocess", *OPTIONS, "--workers", 2, start_new_session=True)
-    while not worker_processes(process.pid):
+@pytest.mark.parametrize("moment", ["first worker", "first worker, again", ".sample.partial", ".split.partial"])
+def test_ctrl_c_cancels_what_is_queued(moment: str, large: Path, tmp_path: Path) -> None:
+    """All processes get it, those that are only being started too, and one says so."""
+    sums = (large / "expected/meta/dir-checksum.md5").read_bytes()
+    data = copy(large, tmp_path) / "data"
+    process = start(tmp_path, "preprocess", *OPTIONS, "--workers", 2, start_new_session=True)
+    while not ((data / moment).exists() if moment.startswith(".") else worker_processes(process.pid)):
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert stderr.strip().count("\n") == 0
     assert "interrupted" in stderr
-    assert not [path for path in (tmp_path / "data").iterdir() if path.name not in (".lock", "all_data")]
+    found = {path.name for path in data.iterdir()}
+    assert found - {".lock"} == {"all_data"} | (
+        {"sampled_data", "rem_user_data"} if moment == ".split.partial" else set()
+    )
+    fedsynth(tmp_path, "preprocess", *OPTIONS)
+    assert (tmp_path / "meta/dir-checksum.md5").read_bytes() == sums
 
 
 def test_missing_shard_is_an_error_that_names_it(sharded: Path, tmp_path: Path) -> None:

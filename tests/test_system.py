@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from fedsynth import system
-from fedsynth.system import exclusive_lock, move_folder, read_at, read_slices, sync_file, sync_folder
+from fedsynth.system import exclusive_lock, interrupts_held, move_folder, read_at, read_slices, sync_file, sync_folder
 from tests.commands import contents, environment, fedsynth
 
 IID = ("preprocess", "-s", "iid", "--iu", 0.5, "--sf", 0.5, "-t", "user", "--smplseed", 3, "--spltseed", 4)
@@ -23,13 +24,13 @@ COMMANDS: tuple[tuple[object, ...], ...] = (
     (*IID, "--overwrite"),
     IID,
     ("generate", "-num-tasks", 30, "-seed", 5, "--overwrite"),
-    ("stats",),
+    ("stats", "--workers", 2),
     ("clean",),
     ("preprocess", "-t", "--spltseed", 6),
 )
 
 WITHOUT_POSIX = """
-import os, subprocess, sys, types
+import os, signal, subprocess, sys, types
 
 class Locks:
     # Windows: one lock per file, which ends with the process; PermissionError when another holds it.
@@ -49,6 +50,8 @@ class Locks:
 del os.pread
 if hasattr(os, "preadv"):
     del os.preadv
+if hasattr(signal, "pthread_sigmask"):
+    del signal.pthread_sigmask
 sys.modules["fcntl"] = None
 locks = sys.modules["msvcrt"] = Locks()
 
@@ -66,6 +69,7 @@ def rename_over_nothing(source, target, **options):
 
 import fedsynth.system as system
 assert system.fcntl is None and system.msvcrt is locks and not system.HAVE_PREAD
+assert not system.HAVE_SIGNAL_MASK
 system.os = types.SimpleNamespace(**{**vars(os), "name": "nt", "open": open_no_folders})
 os.rename = rename_over_nothing
 
@@ -260,3 +264,38 @@ def test_folder_in_use_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not empty"):
         move_folder(tmp_path / "source", tmp_path / "target")
     assert contents(tmp_path) == {"source/f": b"source", "target/f": b"target"}
+
+
+@pytest.mark.parametrize("have_mask", [True, False])
+def test_ctrl_c_is_held_to_the_end_of_the_block(have_mask: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "HAVE_SIGNAL_MASK", have_mask and system.HAVE_SIGNAL_MASK)
+    before = signal.getsignal(signal.SIGINT)
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts_held():
+        signal.raise_signal(signal.SIGINT)
+        done.append("the rest of the block")
+    assert done
+    assert signal.getsignal(signal.SIGINT) is before
+    with interrupts_held():
+        pass
+
+
+def test_process_started_in_the_block_gets_no_ctrl_c() -> None:
+    with interrupts_held():
+        child = subprocess.Popen([sys.executable, "-c", "input(); print('whole')"], stdin=-1, stdout=-1, text=True)
+    child.send_signal(signal.SIGINT)
+    assert child.communicate("\n")[0] == "whole\n"
+    assert child.returncode == 0
+
+
+def test_holding_ctrl_c_is_the_main_threads_affair() -> None:
+    done = []
+
+    def work() -> None:
+        with interrupts_held():
+            done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done

@@ -30,7 +30,11 @@ class HashedFile:
         self._held: list[bytes] = []
         self._held_size = 0
         self.size = 0
-        self._blocks: queue.Queue[list[bytes] | None] = queue.Queue(_QUEUED_BLOCKS)
+        # A simple queue can't be left locked by Ctrl-C, so ending the thread never blocks; the second one bounds it.
+        self._blocks: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(_QUEUED_BLOCKS):
+            self._room.put(None)
         self._error: BaseException | None = None
         self._hash = hashlib.md5(usedforsecurity=False)
         self._file = path.open("xb", buffering=0)
@@ -62,6 +66,7 @@ class HashedFile:
     def _pass_on(self) -> None:
         if self._error is not None:
             raise self._error
+        self._room.get()
         self._blocks.put(self._held)
         self._held, self._held_size = [], 0
 
@@ -74,6 +79,7 @@ class HashedFile:
         """Take blocks until None; after an error go on taking, so that the other side never waits for ever."""
         with self._file as file:
             while (pieces := self._blocks.get()) is not None:
+                self._room.put(None)
                 if self._error is None:
                     self._write_block(b"".join(pieces))
             if self._error is None:

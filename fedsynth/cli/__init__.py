@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | Non
 
     args: without the program's name, sys.argv's if None; defaults: by command, then by option.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for products as small as these its threads only spin
     status = 0
     try:
         result = fedsynth.main(args, prog_name="fedsynth", standalone_mode=False, default_map=defaults)

@@ -90,7 +90,7 @@ def test_preprocess_starts_without_numpy() -> None:
     from tests.commands import environment
 
     heavy = "{'numpy', 'PIL', 'tqdm', 'torch'}"
-    script = f"import sys, fedsynth.cli, fedsynth.pipeline.preprocess; print({heavy} & set(sys.modules))"
+    script = f"import sys, fedsynth.cli.commands, fedsynth.pipeline.preprocess; print({heavy} & set(sys.modules))"
     result = subprocess.run(
         [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True
     )

@@ -110,6 +110,7 @@ def test_at_least_40_kills_hit_over_the_chain() -> None:
 DRIVER = f"""
 import json, os, sys, threading
 import fedsynth.pipeline.generate
+import fedsynth.cli.commands
 from fedsynth.cli import main
 
 CALLS = ("mkdir", "rename", "replace", "unlink", "rmdir", "fsync")

@@ -7,9 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from fedsynth.cli.commands import fedsynth
-from fedsynth.cli.console import explain, warn
-
 
 def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | None = None) -> NoReturn:
     """Run a command line and exit: 0 all done, 1 something failed, 2 a wrong option, 130 Ctrl-C.
@@ -19,9 +16,16 @@ def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | Non
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for products as small as these its threads only spin
     status = 0
     try:
+        from fedsynth.cli.commands import fedsynth  # here, where Ctrl-C and what is not installed are one sentence
+
         result = fedsynth.main(args, prog_name="fedsynth", standalone_mode=False, default_map=defaults)
         status = result if isinstance(result, int) else 0
+    except ModuleNotFoundError as error:
+        advice = "run `pip install -e .` where main.py is, as the README's first command does"
+        sys.exit(f"fedsynth: {error.name} is not installed for {sys.executable}; {advice}")
     except BaseException as error:
+        from fedsynth.cli.console import explain, warn
+
         message, status = explain(error)
         warn(message)
     sys.exit(status)

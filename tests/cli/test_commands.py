@@ -151,3 +151,15 @@ def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
     assert b"generate" in shown
     assert b"user/s" in shown
     assert fedsynth(tmp_path, "generate", "-num-tasks", 300).stderr == ""
+
+
+@pytest.mark.parametrize("missing", ["click", "msgspec", "numpy"])
+def test_what_is_not_installed_is_one_sentence(missing: str, tmp_path: Path) -> None:
+    """As for one who runs main.py in a fresh clone without the set-up."""
+    script = f"import sys; sys.modules[{missing!r}] = None; from fedsynth.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", script, "generate", "-num-tasks", "3"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"fedsynth: {missing} is not installed for {sys.executable}; run `pip install")
+    assert result.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())

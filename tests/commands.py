@@ -46,3 +46,14 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
+
+
+def peak_memory(cwd: Path, script: str) -> int:
+    """Run a Python script in a folder and return its peak of resident memory, in bytes.
+
+    Linux gives a child's `ru_maxrss` its parent's as a start, which with torch is larger than anything measured here.
+    """
+    ask = "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0])"
+    command = [sys.executable, "-c", f"{script}\n{ask}"]
+    result = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, check=True)
+    return int(result.stdout.split()[-1]) * 1024

@@ -108,7 +108,8 @@ class TruthWriter:
         with naming(path):
             self._file = path.open("xb")
         self._zip = zipfile.ZipFile(self._file, "w")
-        self._rows: dict[str, list[Any]] = {}
+        self._rows: dict[str, NDArray[Any]] = {}
+        self._added = 0
         self._models: IO[bytes] | None = None
 
     def __enter__(self) -> TruthWriter:
@@ -127,7 +128,8 @@ class TruthWriter:
                 with naming(self._path):
                     self._write_model(value)
             else:
-                self._rows.setdefault(name, []).append(value)
+                self._array_of(name, value)[self._added] = value
+        self._added += 1
 
     def finish(
         self,
@@ -149,6 +151,15 @@ class TruthWriter:
         for name, values in {**head, **parameters, **self._rows, **shared}.items():
             with naming(self._path), self._zip.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asarray(values), allow_pickle=False)
+
+    def _array_of(self, name: str, value: Any) -> NDArray[Any]:
+        """Return the array of all users: small objects that stay, one by one, would scatter over the memory."""
+        import numpy as np
+
+        if name not in self._rows:
+            kind = np.asarray(value)
+            self._rows[name] = np.empty((self._users, *kind.shape), kind.dtype)
+        return self._rows[name]
 
     def _close(self, part: Any, *, failed: bool) -> None:
         """Close a part; after a failure, what can't be written any more is not to hide why."""

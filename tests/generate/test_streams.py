@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy import stats
 from fedsynth.generate.dataset import Dataset, open_stream
 from fedsynth.generate.models import INDEPENDENT, LEAF
 from fedsynth.generate.parameters import FedproxParameters, Parameters
+from tests.commands import peak_memory
 
 TASKS = 400
 MODELS = {
@@ -93,3 +95,13 @@ def test_shards_are_consecutive_runs_of_nearly_equal_size(tasks: int, shards: in
     runs = list(Dataset(Parameters(tasks), num_shards=shards).shards.values())
     assert [len(run) for run in runs] == sizes
     assert [task for run in runs for task in run] == list(range(tasks))
+
+
+def test_memory_is_flat_in_users(tmp_path: Path) -> None:
+    """19,000 users more: less than half a kilobyte each, for names, sizes, places in the file and the truth."""
+    peaks = []
+    for tasks in (1000, 20000):
+        options = ["-num-tasks", str(tasks), "-num-dim", "20", "-max-samples", "30", "-data-dir", f"{tasks}/data"]
+        script = f"from fedsynth.cli.commands import generate\ngenerate.main({options}, standalone_mode=False)"
+        peaks.append(peak_memory(tmp_path, script))
+    assert peaks[1] - peaks[0] < 19_000 * 450

@@ -8,6 +8,8 @@ again), so each must give the same however often it is run.
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, wait
@@ -43,10 +45,20 @@ def _no_progress(users: int) -> None:
     """Tell nobody."""
 
 
+_interrupts: list[int] = []
+"""What a worker process got of Ctrl-C, which goes to the whole process group."""
+
+
 def _go_on(users: int) -> None:
     """Be the progress of a job in a worker; after Ctrl-C leave the job: the main process says what there is to say."""
     if _interrupts:
         raise KeyboardInterrupt
+
+
+def _work(function: Callable[[Job, Progress], Result], job: Job) -> Result:
+    """Run a job in a worker."""
+    _go_on(0)
+    return function(job, _go_on)
 
 
 def _none(job: Any) -> int:
@@ -84,8 +96,11 @@ class Engine:
         ahead = 0 if self.inline else self.workers * _QUEUED_PER_WORKER
         try:
             for job in jobs:
-                arguments = (job, progress) if self.inline else (job, _go_on)
-                waiting.append((job, self.executor.submit(function, *arguments)))
+                if self.inline:
+                    waiting.append((job, self.executor.submit(function, job, progress)))
+                else:
+                    with interrupts_held():  # no job, and no process that the first one starts, is to get lost
+                        waiting.append((job, self.executor.submit(_work, function, job)))
                 if len(waiting) > ahead:
                     yield self._take(waiting, progress, users)
             while waiting:
@@ -141,14 +156,8 @@ def _processes(workers: int) -> Iterator[Engine]:
     import multiprocessing  # 20 ms and 3 MB that one worker does without
     from concurrent.futures import ProcessPoolExecutor
 
-    class Pool(ProcessPoolExecutor):
-        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-            """The first job starts the processes; Ctrl-C must not leave one behind that nobody knows of."""
-            with interrupts_held():
-                return super().submit(fn, *args, **kwargs)
-
     context = multiprocessing.get_context("spawn")
-    with Pool(workers, mp_context=context, initializer=_serve) as executor:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_serve) as executor:
         # All are to start before the first job. Otherwise, should one die while another is being started, the executor
         # waits for the other for ever (seen on 3.11); the attribute is not public, and without it this still works.
         vars(executor)["_safe_to_dynamically_spawn_children"] = False
@@ -159,13 +168,19 @@ def _processes(workers: int) -> Iterator[Engine]:
             raise
 
 
-_interrupts: list[int] = []
-"""What a worker process got of Ctrl-C, which goes to the whole process group."""
-
-
 def _serve() -> None:
-    """Prepare a worker: on Ctrl-C it says nothing and goes on until its job can be left."""
+    """Prepare a worker: on Ctrl-C it says nothing and goes on until its job can be left; it ends with its parent."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     release_interrupts(lambda number, frame: _interrupts.append(number))
+
+
+def _end_with_parent() -> None:
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextlib.contextmanager

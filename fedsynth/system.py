@@ -134,30 +134,32 @@ def _unlock(file: Any) -> None:
 def interrupts_held() -> Iterator[None]:
     """Keep Ctrl-C for the end of the block, and from processes started in it until they `release_interrupts`.
 
-    Where signals can't be masked (Windows) such processes get it while they start. Only the main thread gets Ctrl-C.
+    Where signals can't be masked (Windows) such processes get it while they start. Where Ctrl-C is ignored, as for what
+    a script starts with `&`, it stays ignored, for them too. Threads but the main one never get it, and only mask it.
     """
-    if threading.current_thread() is not threading.main_thread():
+    before = signal.getsignal(signal.SIGINT)
+    if before in (signal.SIG_IGN, None):
         yield
         return
+    main = threading.current_thread() is threading.main_thread()
     held: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
-    _mask_interrupts(held=True)
+    if main:
+        signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if HAVE_SIGNAL_MASK else set()
     try:
         yield
     finally:
-        _mask_interrupts(held=False)
-        signal.signal(signal.SIGINT, before)
+        if HAVE_SIGNAL_MASK:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if main:
+            signal.signal(signal.SIGINT, before)
         if held:
             signal.raise_signal(signal.SIGINT)
 
 
 def release_interrupts(handler: Callable[[int, Any], None]) -> None:
-    """Let the handler have Ctrl-C from now on, in a process started with interrupts held. One that ignores it may."""
+    """Let the handler have Ctrl-C from now on, in a process started with interrupts held; ignored stays ignored."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, handler)
-    _mask_interrupts(held=False)
-
-
-def _mask_interrupts(*, held: bool) -> None:
     if HAVE_SIGNAL_MASK:
-        signal.pthread_sigmask(signal.SIG_BLOCK if held else signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -106,7 +106,7 @@ def test_worker_leaves_its_job_and_those_queued_on_ctrl_c(tmp_path: Path, capfd:
         for path in found:
             os.kill(int(path.name), signal.SIGINT)
 
-    thread = threading.Thread(target=interrupt)
+    thread = threading.Thread(target=interrupt, daemon=True)
     thread.start()
     before = time.monotonic()
     with pytest.raises(KeyboardInterrupt), open_engine(workers=2) as engine:

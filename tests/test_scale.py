@@ -257,7 +257,7 @@ def test_unreachable_scheduler_is_an_error_within_ten_seconds(sharded: Path, tmp
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("moment", ["first worker", "first worker, again", ".sample.partial", ".split.partial"])
+@pytest.mark.parametrize("moment", ["first worker", "first worker alone", ".sample.partial", ".split.partial"])
 def test_ctrl_c_cancels_what_is_queued(moment: str, large: Path, tmp_path: Path) -> None:
     """All processes get it, those that are only being started too, and one says so."""
     sums = (large / "expected/meta/dir-checksum.md5").read_bytes()
@@ -265,17 +265,61 @@ def test_ctrl_c_cancels_what_is_queued(moment: str, large: Path, tmp_path: Path)
     process = start(tmp_path, "preprocess", *OPTIONS, "--workers", 2, start_new_session=True)
     while not ((data / moment).exists() if moment.startswith(".") else worker_processes(process.pid)):
         assert process.poll() is None
-    os.killpg(process.pid, signal.SIGINT)
+    if moment == "first worker alone":
+        os.kill(worker_processes(process.pid)[0], signal.SIGINT)
+    else:
+        os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert stderr.strip().count("\n") == 0
     assert "interrupted" in stderr
     found = {path.name for path in data.iterdir()}
-    assert found - {".lock"} == {"all_data"} | (
-        {"sampled_data", "rem_user_data"} if moment == ".split.partial" else set()
-    )
+    done = {"sampled_data", "rem_user_data"} if moment == ".split.partial" else set()
+    assert found - {".lock"} == {"all_data"} | done
     fedsynth(tmp_path, "preprocess", *OPTIONS)
     assert (tmp_path / "meta/dir-checksum.md5").read_bytes() == sums
+
+
+def test_ignored_ctrl_c_is_ignored_by_workers_too(large: Path, tmp_path: Path) -> None:
+    """As for a command that a script starts with `&`."""
+    sums = (large / "expected/meta/dir-checksum.md5").read_bytes()
+
+    def ignore() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    command = ("preprocess", *OPTIONS, "--workers", 2)
+    process = start(copy(large, tmp_path), *command, start_new_session=True, preexec_fn=ignore)
+    while process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.02)
+    assert (process.returncode, process.communicate()[1]) == (0, "")
+    assert (tmp_path / "meta/dir-checksum.md5").read_bytes() == sums
+
+
+def test_workers_end_with_the_main_process(large: Path, tmp_path: Path) -> None:
+    """Otherwise they would go on writing where the next run is at work."""
+    process = start(copy(large, tmp_path), "preprocess", *OPTIONS, "--workers", 2)
+    while not (tmp_path / "data/.sample.partial").exists():
+        assert process.poll() is None
+    workers = worker_processes(process.pid)
+    assert workers
+    process.kill()
+    waited = time.monotonic() + 20
+    while (alive := [worker for worker in workers if is_running(worker)]) and time.monotonic() < waited:
+        time.sleep(0.01)
+    for worker in alive:
+        os.kill(worker, signal.SIGKILL)
+    process.communicate()
+    assert not alive
+
+
+def is_running(process: int) -> bool:
+    """Whether there is such a process, and not only what is left of one until somebody asks how it ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_missing_shard_is_an_error_that_names_it(sharded: Path, tmp_path: Path) -> None:

@@ -280,6 +280,22 @@ def test_ctrl_c_is_held_to_the_end_of_the_block(have_mask: bool, monkeypatch: py
         pass
 
 
+def test_what_is_ignored_or_masked_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts_held():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with interrupts_held():
+            pass
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+
+
 def test_process_started_in_the_block_gets_no_ctrl_c() -> None:
     with interrupts_held():
         child = subprocess.Popen([sys.executable, "-c", "input(); print('whole')"], stdin=-1, stdout=-1, text=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -21,6 +23,8 @@ def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | Non
         result = fedsynth.main(args, prog_name="fedsynth", standalone_mode=False, default_map=defaults)
         status = result if isinstance(result, int) else 0
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("fedsynth"):
+            raise
         advice = "run `pip install -e .` where main.py is, as the README's first command does"
         sys.exit(f"fedsynth: {error.name} is not installed for {sys.executable}; {advice}")
     except BaseException as error:
@@ -28,4 +32,6 @@ def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | Non
 
         message, status = explain(error)
         warn(message)
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said: Ctrl-C would hit Python's own tidying up
     sys.exit(status)

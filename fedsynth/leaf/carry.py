@@ -52,8 +52,8 @@ def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Outp
             progress(len(plan.users))
             return {path: _copy(source, path, job.source_md5)}
     with contextlib.ExitStack() as stack:
-        if _needs_rewriting(source, plans):
-            source = stack.enter_context(_rewritten(source, next(iter(plans))))
+        if source.samples is None and _pools(plans):
+            source = stack.enter_context(_located(source, next(iter(plans))))
         reader = stack.enter_context(SampleReader(source))
         writers = {path: stack.enter_context(_writer(path, plan)) for path, plan in plans.items()}
         for picks in zip_longest(*(plan.picks for plan in plans.values())):
@@ -106,14 +106,19 @@ def _copy(source: LeafIndex, path: Path, md5: str) -> Output:
     return FileStamp(status.st_size, status.st_mtime_ns, md5), dataclasses.replace(source, path=path)
 
 
-def _needs_rewriting(source: LeafIndex, plans: Mapping[Path, FilePlan]) -> bool:
-    """Pooled samples need their places, which only a file has that is LEAF's text without other keys."""
-    return source.samples is None and any(isinstance(pick, Pooled) for plan in plans.values() for pick in plan.picks)
+def _pools(plans: Mapping[Path, FilePlan]) -> bool:
+    return any(isinstance(pick, Pooled) for plan in plans.values() for pick in plan.picks)
 
 
 @contextlib.contextmanager
-def _rewritten(source: LeafIndex, target: Path) -> Iterator[LeafIndex]:
-    """Write the same users in the standard form, x and y alone, into a passing file beside the target."""
+def _located(source: LeafIndex, target: Path) -> Iterator[LeafIndex]:
+    """Index the samples' places; users who are not in the standard form are first written into a passing file.
+
+    That file is beside the target and has x and y alone.
+    """
+    if all(source.standard):
+        yield dataclasses.replace(source, samples=_find_samples(source))
+        return
     counts = source.counts
     path = target.with_name(f".{target.name}.pool")
     path.unlink(missing_ok=True)
@@ -123,10 +128,15 @@ def _rewritten(source: LeafIndex, target: Path) -> Iterator[LeafIndex]:
                 samples = reader.samples(user)
                 writer.write_user(join_samples(samples.x, samples.y))
             _, index = writer.finish()
-        places = SamplePlaces()
-        with SampleReader(index) as reader:
-            for user in counts.data_order:
-                places.add(index.offsets[user], reader.samples(user))
-        yield dataclasses.replace(index, counts=counts, samples=places)
+        index = dataclasses.replace(index, counts=counts)
+        yield dataclasses.replace(index, samples=_find_samples(index))
     finally:
         path.unlink(missing_ok=True)
+
+
+def _find_samples(index: LeafIndex) -> SamplePlaces:
+    places = SamplePlaces()
+    with SampleReader(index) as reader:
+        for user in index.counts.data_order:
+            places.add(index.offsets[user], reader.samples(user))
+    return places

@@ -64,7 +64,9 @@ class StageRunner:
         return StageResult(self._make(stage, source), kept=False)
 
     def _make(self, stage: Stage, source: Path) -> StageRecord:
-        inputs = self._read_inputs(json_files(source), samples=stage.pools)
+        paths = json_files(source)
+        # Of one file the samples' places come along with the check. Those of many would be too much to hold at once.
+        inputs = self._read_inputs(paths, samples=stage.pools and len(paths) == 1)
         counts = [index.counts for index in inputs.values()]
         seed = _seed(stage)
         plan = stage.plan(counts, random.Random(seed))

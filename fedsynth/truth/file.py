@@ -122,7 +122,7 @@ class TruthWriter:
                     stack.callback(self._close, part, failed=error is not None)
 
     def add(self, values: Mapping[str, Any]) -> None:
-        """Take what is true of the next user; `models` is his own model, [D+1, C] float64."""
+        """Take what is true of the next user, of one type and shape for all; `models` is his own model, [D+1, C]."""
         for name, value in values.items():
             if name == "models":
                 with naming(self._path):

@@ -65,7 +65,7 @@ def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Outp
 
 
 def _writer(path: Path, plan: FilePlan) -> LeafWriter:
-    return LeafWriter(path, plan.users, plan.num_samples, plan.hierarchies)
+    return LeafWriter(path, plan.users, plan.num_samples, plan.hierarchies, hash_apart=True)
 
 
 def _write_pick(pick: Pick, reader: SampleReader, writer: LeafWriter) -> None:

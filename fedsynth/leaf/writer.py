@@ -9,6 +9,7 @@ import queue
 import threading
 from array import array
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,17 @@ from fedsynth.leaf.plan import Counts
 from fedsynth.leaf.reader import LeafIndex
 from fedsynth.leaf.stamp import BLOCK, FileStamp
 
-_QUEUED_BLOCKS = 4
+_QUEUED_BLOCKS = 5
 
 
 class HashedFile:
     """Write a new file and hash it in a thread of its own. Holds at most six blocks of 256 KiB, or the largest piece.
 
     Hashing and writing let other threads run, so several files are written at once, and while the next piece is made.
+    hash_apart: hash in a second thread, which is faster where the pieces are made with little work.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, hash_apart: bool = False) -> None:
         self._path = path
         self._held: list[bytes] = []
         self._held_size = 0
@@ -38,8 +40,11 @@ class HashedFile:
         self._error: BaseException | None = None
         self._hash = hashlib.md5(usedforsecurity=False)
         self._file = path.open("xb", buffering=0)
-        self._thread = threading.Thread(target=self._work, name=f"write {path.name}", daemon=True)
-        self._thread.start()
+        self._unhashed: queue.SimpleQueue[bytes | None] | None = queue.SimpleQueue() if hash_apart else None
+        tasks = [self._write_blocks, self._hash_blocks] if hash_apart else [self._write_blocks]
+        self._threads = [threading.Thread(target=task, name=f"write {path.name}", daemon=True) for task in tasks]
+        for thread in self._threads:
+            thread.start()
 
     def write(self, data: bytes) -> None:
         """Take the next piece. Raises OSError if an earlier one could not be written."""
@@ -59,7 +64,7 @@ class HashedFile:
         return FileStamp(status.st_size, status.st_mtime_ns, self._hash.hexdigest())
 
     def abandon(self) -> None:
-        """End the thread without finishing the file."""
+        """End the threads without finishing the file."""
         self._error = self._error or InterruptedError()
         self._stop()
 
@@ -71,23 +76,32 @@ class HashedFile:
         self._held, self._held_size = [], 0
 
     def _stop(self) -> None:
-        if self._thread.is_alive():
-            self._blocks.put(None)
-            self._thread.join()
+        self._blocks.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _work(self) -> None:
+    def _write_blocks(self) -> None:
         """Take blocks until None; after an error go on taking, so that the other side never waits for ever."""
+        hash_block = self._hash_block if self._unhashed is None else self._unhashed.put
         with self._file as file:
             while (pieces := self._blocks.get()) is not None:
-                self._room.put(None)
+                block = b"".join(pieces)
+                hash_block(block)
                 if self._error is None:
-                    self._write_block(b"".join(pieces))
+                    self._guard(partial(self._write_all, block))
             if self._error is None:
                 self._guard(lambda: os.fsync(file.fileno()))
+        if self._unhashed is not None:
+            self._unhashed.put(None)
 
-    def _write_block(self, block: bytes) -> None:
-        self._guard(lambda: self._write_all(block))
+    def _hash_blocks(self) -> None:
+        assert self._unhashed is not None
+        while (block := self._unhashed.get()) is not None:
+            self._hash_block(block)
+
+    def _hash_block(self, block: bytes) -> None:
         self._hash.update(block)
+        self._room.put(None)
 
     def _write_all(self, block: bytes) -> None:
         left = memoryview(block)
@@ -109,12 +123,18 @@ class LeafWriter:
     """
 
     def __init__(
-        self, path: Path, users: Sequence[str], num_samples: Sequence[int], hierarchies: Sequence[Any] | None = None
+        self,
+        path: Path,
+        users: Sequence[str],
+        num_samples: Sequence[int],
+        hierarchies: Sequence[Any] | None = None,
+        *,
+        hash_apart: bool = False,
     ) -> None:
         self._path = path
         self._counts = Counts(users, num_samples, hierarchies, range(len(users)))
         self._offsets, self._sizes, self._standard = array("q"), array("q"), bytearray()
-        self._file = HashedFile(path)
+        self._file = HashedFile(path, hash_apart=hash_apart)
         self._finished = False
         self._file.write(head_text(users, num_samples, hierarchies))
 

@@ -32,24 +32,30 @@ def test_writer_writes_json_dumps_text(tmp_path: Path, hierarchies: list[str] | 
     assert (list(index.offsets), list(index.sizes)) == (list(again.offsets), list(again.sizes))
 
 
-def test_pieces_larger_than_a_block(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hash_apart", [False, True])
+def test_pieces_larger_than_a_block(hash_apart: bool, tmp_path: Path) -> None:
     data = bytes(range(256)) * (3 * BLOCK // 256 + 1)
-    file = HashedFile(tmp_path / "a")
+    file = HashedFile(tmp_path / "a", hash_apart=hash_apart)
     for piece in (data, b"x", data[:100]):
         file.write(piece)
     assert file.close().md5 == hashlib.md5(data + b"x" + data[:100]).hexdigest()
     assert (tmp_path / "a").read_bytes() == data + b"x" + data[:100]
 
 
-def test_abandoned_file_leaves_no_thread(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hash_apart", [False, True])
+def test_abandoned_file_leaves_no_thread(hash_apart: bool, tmp_path: Path) -> None:
     before = threading.active_count()
-    with pytest.raises(KeyError), LeafWriter(tmp_path / "a.json", ["a"], [1]):
+    with pytest.raises(KeyError), LeafWriter(tmp_path / "a.json", ["a"], [1], hash_apart=hash_apart) as writer:
+        writer.write_user(b"x" * 100 * BLOCK)
         raise KeyError
     assert threading.active_count() == before
 
 
-def test_failing_disk_is_raised_to_the_one_who_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = HashedFile(tmp_path / "a")
+@pytest.mark.parametrize("hash_apart", [False, True])
+def test_failing_disk_is_raised_to_the_one_who_writes(
+    hash_apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = HashedFile(tmp_path / "a", hash_apart=hash_apart)
 
     def fail(block: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

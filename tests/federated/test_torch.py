@@ -45,10 +45,7 @@ def time_limit() -> Iterator[None]:
     yield
     faulthandler.cancel_dump_traceback_later()
     gc.collect()
-    deadline = time.monotonic() + 10
-    while multiprocessing.active_children() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert multiprocessing.active_children() == []
+    assert no_children_left()
 
 
 def federated(dataset: Any = None, **options: Any) -> PyTorchFederatedDataset:
@@ -148,10 +145,7 @@ def test_workers_end_when_the_dataset_is_dropped() -> None:
     next(dataset)
     assert len(multiprocessing.active_children()) == 2
     del dataset
-    deadline = time.monotonic() + 10
-    while multiprocessing.active_children() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert multiprocessing.active_children() == []
+    assert no_children_left()
 
 
 def test_two_cohorts_can_be_read_in_turn() -> None:
@@ -170,13 +164,7 @@ def test_dict_users_and_bare_tensors() -> None:
 
 def test_an_error_while_loading_is_raised_and_costs_one_user() -> None:
     dataset = federated(FailingUsers())
-    seen = []
-    for _ in range(5):
-        try:
-            seen.append(next(dataset)[0].user_id)
-        except LookupError:
-            seen.append("ill")
-    assert seen == [0, 1, "ill", 3, 4]
+    assert next_users(dataset, 5) == [0, 1, "ill", 3, 4]
 
 
 def test_an_error_while_drawing_is_raised_and_drawing_goes_on() -> None:
@@ -195,9 +183,20 @@ def test_an_error_while_drawing_is_raised_and_drawing_goes_on() -> None:
     assert next(dataset)[0].user_id == 2
 
 
+def next_users(dataset: PyTorchFederatedDataset, count: int) -> list[object]:
+    """The ids of the next users, "ill" for one who could not be loaded."""
+    seen: list[object] = []
+    for _ in range(count):
+        try:
+            seen.append(next(dataset)[0].user_id)
+        except LookupError:
+            seen.append("ill")
+    return seen
+
+
 def no_children_left() -> bool:
-    """Whether DataLoader's processes end within seconds, without the garbage collector."""
-    deadline = time.monotonic() + 5
+    """Whether DataLoader's processes end within seconds."""
+    deadline = time.monotonic() + 10
     while multiprocessing.active_children() and time.monotonic() < deadline:
         time.sleep(0.05)
     return multiprocessing.active_children() == []
@@ -214,13 +213,7 @@ def no_collector() -> Iterator[None]:
 @pytest.mark.usefixtures("no_collector")
 def test_processes_end_after_an_error_in_next_without_the_collector() -> None:
     dataset = federated(FailingUsers(), num_workers=2)
-    seen = []
-    for _ in range(4):
-        try:
-            seen.append(next(dataset)[0].user_id)
-        except LookupError:
-            seen.append("ill")
-    assert seen == [0, 1, "ill", 3]
+    assert next_users(dataset, 4) == [0, 1, "ill", 3]
     del dataset
     assert no_children_left()
 

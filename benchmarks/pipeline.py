@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.measure import Cost, Row, compare, python, run
-from fedsynth.leaf.layout import STAGE_FOLDERS
+from fedsynth.records.layout import STAGE_FOLDERS
 
 _SEEDS = ("--smplseed", "1", "--spltseed", "2")
 _CHAINS = {
@@ -106,7 +106,7 @@ def check_same(plain: Path, mine: Path) -> None:
 
 
 def _sums(side: Path) -> dict[str, str]:
-    from fedsynth.leaf.stamp import stamp_file
+    from fedsynth.records.stamp import stamp_file
 
     files = sorted((side / "data").glob("[!.]*/*.json"))
     return {str(path.relative_to(side)): stamp_file(path).md5 for path in files}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fedsynth.version import __version__
+
 if TYPE_CHECKING:
     from fedsynth.federated import (
         AbstractDataset,
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
         use_context,
     )
     from fedsynth.pipeline.stats import measure
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AbstractDataset",

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from fedsynth.errors import EngineError, UsageError
+from fedsynth.errors import DataError, EngineError, UsageError
 from fedsynth.system import interrupts_held, release_interrupts
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 Progress = Callable[[int], None]
+"""Called with a number of users just dealt with."""
 
 _QUEUED_PER_WORKER = 2
 _CONNECT_SECONDS = 8
@@ -41,8 +44,18 @@ class InlineExecutor(Executor):
         return future
 
 
-def _no_progress(users: int) -> None:
-    """Tell nobody."""
+def no_progress(users: int) -> None:
+    """Report to nobody."""
+
+
+def check_shared(paths: Iterable[Path]) -> None:
+    """Raise DataError if this machine does not see what the one that plans the work does."""
+    for path in paths:
+        if not path.exists():
+            raise DataError(
+                f"{path}: not there on {platform.node()}; all workers must see the data folder under the same path: "
+                "put it on a shared file system"
+            )
 
 
 _interrupts: list[int] = []
@@ -82,7 +95,7 @@ class Engine:
         function: Callable[[Job, Progress], Result],
         jobs: Iterable[Job],
         *,
-        progress: Progress = _no_progress,
+        progress: Progress = no_progress,
         users: Callable[[Job], int] = _none,
     ) -> Iterator[Result]:
         """Yield the results in the order of the jobs; only a few jobs per worker are taken and held at a time.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsynth.leaf.layout import json_files
+from fedsynth.records.layout import json_files
 from tests.commands import contents, environment, fedsynth, start
 
 GENERATE = ["generate", "-num-tasks", 160, "-num-shards", 8, "-num-dim", 20, "-stream", "independent"]

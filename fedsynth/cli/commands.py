@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from fedsynth import __version__
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
 from fedsynth.cli.generate import generate
 from fedsynth.cli.parsing import LeafCommand, bare, dataset_name, option
@@ -19,11 +18,12 @@ from fedsynth.cli.parsing import workers as workers_option
 from fedsynth.cli.stats import stats
 from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
-from fedsynth.leaf.layout import STAGE_FOLDERS
 from fedsynth.pipeline.checksums import verify as verify_folder
 from fedsynth.pipeline.options import Stage, remove_stage, sample_stage, split_stage
 from fedsynth.pipeline.preprocess import clean as clean_folder
 from fedsynth.pipeline.preprocess import preprocess as run_stages
+from fedsynth.records.layout import STAGE_FOLDERS
+from fedsynth.version import __version__
 
 FRACTION, USER_FRACTION, MIN_SAMPLES, TRAIN_FRACTION = 0.1, 0.01, 10, 0.9
 """LEAF's defaults."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import click
 
+from fedsynth.engine import Progress, no_progress
 from fedsynth.errors import FedsynthError, UsageError
-from fedsynth.leaf.reader import Progress, no_progress
 from fedsynth.pipeline.checksums import Differences
 from fedsynth.pipeline.run import StageResult
 

@@ -64,11 +64,11 @@ def generate(
     **options: Any,
 ) -> None:
     """Generate all_data/all_data.json and the ground truth."""
-    from fedsynth.generate.dataset import Dataset  # NumPy: 100 ms that only this command pays
-    from fedsynth.generate.models import choose_model
     from fedsynth.pipeline.generate import generate as run_generator
+    from fedsynth.processes.dataset import Dataset  # NumPy: 100 ms that only this command pays
+    from fedsynth.processes.registry import choose_process
 
-    chosen = choose_model(model)
+    chosen = choose_process(model)
     given = _given(context, options)
     for name in given:
         if name not in chosen.options:

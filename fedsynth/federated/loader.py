@@ -17,8 +17,8 @@ from fedsynth.federated.disk_cache import CachedArrays, cached_arrays
 from fedsynth.federated.federated_dataset import FederatedDataset
 from fedsynth.federated.sampling import UserSampler, get_user_sampler
 from fedsynth.federated.torch import PyTorchTensorDataset, import_torch
-from fedsynth.leaf.layout import TEST, TRAIN, json_files, meta_dir
 from fedsynth.leaf.lazy import LazyLeafFile
+from fedsynth.records.layout import TEST, TRAIN, json_files, meta_dir
 from fedsynth.truth import Truth, find_truth, true_models
 
 CACHE = ".arrays"

@@ -12,11 +12,12 @@ from itertools import compress, zip_longest
 from pathlib import Path
 from typing import Any
 
+from fedsynth.engine import Progress, check_shared, no_progress
 from fedsynth.leaf.plan import FilePlan, Masked, Ordered, Pick, Pooled, Whole
-from fedsynth.leaf.reader import LeafIndex, Progress, SamplePlaces, SampleReader, check_shared, no_progress
+from fedsynth.leaf.reader import LeafIndex, SamplePlaces, SampleReader
 from fedsynth.leaf.samples import join_samples
-from fedsynth.leaf.stamp import FileStamp
 from fedsynth.leaf.writer import LeafWriter
+from fedsynth.records.stamp import FileStamp
 
 Output = tuple[FileStamp, LeafIndex]
 

@@ -17,29 +17,12 @@ from fedsynth.errors import DataError
 from fedsynth.leaf.head import check_head, decode_value, read_head
 from fedsynth.leaf.samples import MalformedError, read_user
 from fedsynth.leaf.scan import Scanner
+from fedsynth.records.stamp import FileState
 from fedsynth.system import read_at
 
 _TAIL = 4096
 _USER_KEYS = (b"x", b"y")
 _KEY = re.compile(rb'"([^"]*)"\s*:')
-
-
-@dataclass(frozen=True)
-class FileState:
-    """What tells that a file is still the same. size: bytes; mtime_ns: time of the last change of its contents.
-
-    inode, ctime_ns: tell of a file put in its place, and of a change whose time was set back.
-    """
-
-    size: int
-    mtime_ns: int
-    inode: int
-    ctime_ns: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> FileState:
-        """Return the state that a file's status tells."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
 
 
 @dataclass(frozen=True)

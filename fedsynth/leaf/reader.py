@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import platform
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from fedsynth.engine import Progress, check_shared, no_progress
 from fedsynth.errors import DataError
 from fedsynth.leaf.head import check_head, decode_value
 from fedsynth.leaf.plan import Counts
 from fedsynth.leaf.samples import MalformedError, Raw, UserSamples, join_samples, read_user, split_standard
 from fedsynth.leaf.scan import Scanner
-from fedsynth.leaf.stamp import stamp_file
+from fedsynth.records.stamp import stamp_file
 from fedsynth.system import read_at, read_slices
-
-Progress = Callable[[int], None]
-"""Called with a number of users just dealt with."""
-
-
-def no_progress(users: int) -> None:
-    """Report to nobody."""
 
 
 class SamplePlaces:
@@ -79,16 +72,6 @@ def index_file(job: IndexJob, progress: Progress = no_progress) -> tuple[LeafInd
     """Return a file's index and its MD5 sum; raises as `read_index`."""
     check_shared([job.path])
     return read_index(job.path, progress, samples=job.samples), job.md5 or stamp_file(job.path).md5
-
-
-def check_shared(paths: Iterable[Path]) -> None:
-    """Raise DataError if this machine does not see what the one that plans the work does."""
-    for path in paths:
-        if not path.exists():
-            raise DataError(
-                f"{path}: not there on {platform.node()}; all workers must see the data folder under the same path: "
-                "put it on a shared file system"
-            )
 
 
 def read_index(path: Path, progress: Progress = no_progress, *, samples: bool = False) -> LeafIndex:

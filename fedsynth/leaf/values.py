@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 import orjson
 
+from fedsynth.engine import Progress, no_progress
 from fedsynth.errors import DataError
 from fedsynth.leaf.head import check_head, decode_value, read_head
-from fedsynth.leaf.reader import Progress, check_user, no_progress, read_index
+from fedsynth.leaf.reader import check_user, read_index
 from fedsynth.leaf.scan import Scanner
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from fedsynth.leaf.plan import Counts
 from fedsynth.leaf.reader import LeafIndex
-from fedsynth.leaf.stamp import BLOCK, FileStamp
+from fedsynth.records.stamp import BLOCK, FileStamp
 
 _QUEUED_BLOCKS = 5
 

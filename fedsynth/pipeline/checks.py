@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from fedsynth.errors import StageError
-from fedsynth.leaf.layout import in_use
 from fedsynth.leaf.plan import StagePlan
 from fedsynth.pipeline.manifest import FILE_NAME as MANIFEST
 from fedsynth.pipeline.manifest import StageRecord
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
+from fedsynth.records.layout import in_use
 
 MAKERS = {
     "all_data": "generate",

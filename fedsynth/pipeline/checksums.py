@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedsynth.errors import DataError, StageError
-from fedsynth.leaf.stamp import stamp_file
 from fedsynth.pipeline.manifest import Manifest, replace_text
+from fedsynth.records.stamp import stamp_file
 
 FILE_NAME = "dir-checksum.md5"
 _LINE = re.compile(r"(?P<md5>[0-9a-f]{32}) [ *](?P<path>.+)")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fedsynth import __version__
 from fedsynth.engine import INLINE, Engine
 from fedsynth.errors import StageError
-from fedsynth.generate.dataset import Dataset, write_dataset
-from fedsynth.leaf.layout import ALL_DATA, in_use
 from fedsynth.pipeline.manifest import FileRecord, StageRecord
 from fedsynth.pipeline.run import Bar, StageResult, no_bar
 from fedsynth.pipeline.workspace import Workspace, open_workspace
+from fedsynth.processes.dataset import Dataset, write_dataset
+from fedsynth.records.layout import ALL_DATA, in_use
 from fedsynth.truth import FILE_NAME as TRUTH_FILE
+from fedsynth.version import __version__
 
 _STAGE = "generate"
 

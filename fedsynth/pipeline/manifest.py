@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsynth.errors import DataError
-from fedsynth.leaf.stamp import FileStamp, stamp_file
+from fedsynth.records.stamp import FileStamp, stamp_file
 from fedsynth.system import write_text
 
 FILE_NAME = "manifest.json"

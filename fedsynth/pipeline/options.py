@@ -8,8 +8,8 @@ from random import Random
 from typing import Any
 
 from fedsynth.errors import UsageError
-from fedsynth.leaf.layout import ALL_DATA, REM_USERS, SAMPLED, TEST, TRAIN, fraction_label
 from fedsynth.leaf.plan import Counts, StagePlan
+from fedsynth.records.layout import ALL_DATA, REM_USERS, SAMPLED, TEST, TRAIN, fraction_label
 from fedsynth.stages.remove_users import remove_users
 from fedsynth.stages.sample import sample_iid, sample_niid
 from fedsynth.stages.split import split_by_sample, split_by_user, split_in_order

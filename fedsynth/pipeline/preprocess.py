@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fedsynth.engine import INLINE, Engine
-from fedsynth.leaf.layout import STAGE_FOLDERS, in_use
 from fedsynth.pipeline.checks import MAKERS, require_same_parameters
 from fedsynth.pipeline.checksums import write_checksums
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.run import Bar, StageResult, StageRunner, no_bar
 from fedsynth.pipeline.workspace import Workspace, open_workspace
+from fedsynth.records.layout import STAGE_FOLDERS, in_use
 
 
 def preprocess(

@@ -8,19 +8,19 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fedsynth import __version__
-from fedsynth.engine import INLINE, Engine
+from fedsynth.engine import INLINE, Engine, Progress, no_progress
 from fedsynth.errors import DataError
 from fedsynth.leaf.carry import CopyJob, carry_out
-from fedsynth.leaf.layout import in_use, json_files, latest, stepped_name
 from fedsynth.leaf.plan import Counts, FilePlan, StagePlan
-from fedsynth.leaf.reader import IndexJob, LeafIndex, Progress, index_file, no_progress
-from fedsynth.leaf.stamp import FileStamp
+from fedsynth.leaf.reader import IndexJob, LeafIndex, index_file
 from fedsynth.pipeline.checks import check_fresh, check_left, require_same
 from fedsynth.pipeline.manifest import FileRecord, StageRecord
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Staged, Workspace
+from fedsynth.records.layout import in_use, json_files, latest, stepped_name
+from fedsynth.records.stamp import FileStamp
 from fedsynth.system import write_text
+from fedsynth.version import __version__
 
 Bar = Callable[[str, int], AbstractContextManager[Progress]]
 """Called with what is being done and to how many users; gives a callback that takes the users just done."""

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedsynth.engine import INLINE, Engine
+from fedsynth.engine import INLINE, Engine, Progress, check_shared
 from fedsynth.errors import DataError, StageError
 from fedsynth.leaf.head import read_head
-from fedsynth.leaf.layout import ALL_DATA, in_use, json_files, meta_dir
-from fedsynth.leaf.reader import Progress, check_shared, read_index
+from fedsynth.leaf.reader import read_index
 from fedsynth.leaf.values import read_values
 from fedsynth.pipeline.manifest import Manifest
 from fedsynth.pipeline.run import Bar, no_bar
+from fedsynth.records.layout import ALL_DATA, in_use, json_files, meta_dir
 from fedsynth.stats.heterogeneity import Measures, Meter
 from fedsynth.stats.summary import Summary, summarize
 from fedsynth.stats.table import table_lines

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from fedsynth.errors import BusyError, StageError
-from fedsynth.leaf.layout import in_use, meta_dir
 from fedsynth.pipeline.manifest import Manifest, StageRecord, record_from_json, record_to_json
+from fedsynth.records.layout import in_use, meta_dir
 from fedsynth.system import exclusive_lock, move_folder, sync_file, sync_folder, write_text
 
 _PARTIAL, _READY, _OLD = ".partial", ".ready", ".old"

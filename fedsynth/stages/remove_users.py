@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fedsynth.leaf.layout import REM_USERS
 from fedsynth.leaf.plan import Counts, FilePlan, StagePlan
+from fedsynth.records.layout import REM_USERS
 
 
 def remove_users(files: Sequence[Counts], *, min_samples: int) -> StagePlan:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from random import Random
 
-from fedsynth.leaf.layout import SAMPLED
 from fedsynth.leaf.plan import Counts, FilePlan, Ordered, Pick, Pooled, StagePlan, Whole
+from fedsynth.records.layout import SAMPLED
 
 
 def sample_niid(files: Sequence[Counts], *, fraction: float, rng: Random) -> StagePlan:

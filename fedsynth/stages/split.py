@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
-from fedsynth.leaf.layout import TEST, TRAIN
 from fedsynth.leaf.plan import Counts, FilePlan, Masked, StagePlan
+from fedsynth.records.layout import TEST, TRAIN
 
 SHAKESPEARE_GAP = 79
 """Shakespeare's samples are windows of 80 characters: test starts where none overlaps with a window of train."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fedsynth.leaf.reader import read_index
-from fedsynth.leaf.stamp import BLOCK, stamp_file
 from fedsynth.leaf.writer import HashedFile, LeafWriter
+from fedsynth.records.stamp import BLOCK, stamp_file
 
 
 @pytest.mark.parametrize("hierarchies", [None, ["p", "q"]])

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fedsynth.errors import DataError
-from fedsynth.leaf.layout import json_files
 from fedsynth.pipeline.stats import measure
+from fedsynth.records.layout import json_files
 from fedsynth.truth import Truth, TruthWriter, find_truth, load_truth, true_models
 from tests.commands import fedsynth, generate
 

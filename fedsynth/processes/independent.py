@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.random import PCG64, RandomState, SeedSequence
 
-from fedsynth.generate.fedprox import draw_fedprox_model, draw_fedprox_sizes, draw_fedprox_task, feature_scales
-from fedsynth.generate.parameters import FedproxParameters, Parameters
-from fedsynth.generate.tasks import Floats, Task, draw_population, draw_sizes, draw_task
+from fedsynth.processes.fedprox import draw_fedprox_model, draw_fedprox_sizes, draw_fedprox_task, feature_scales
+from fedsynth.processes.parameters import FedproxParameters, Parameters
+from fedsynth.processes.tasks import Floats, Task, draw_population, draw_sizes, draw_task
 
 _POPULATION, _TASK = 0, 1
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.random import RandomState
 
-from fedsynth.generate.parameters import FedproxParameters
-from fedsynth.generate.tasks import Floats, Ints, Task
+from fedsynth.processes.parameters import FedproxParameters
+from fedsynth.processes.tasks import Floats, Ints, Task
 
 _LEAST = 50
 

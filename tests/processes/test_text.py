@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from fedsynth.generate.tasks import Task
-from fedsynth.generate.text import encode_rows, task_pieces
+from fedsynth.processes.tasks import Task
+from fedsynth.processes.text import encode_rows, task_pieces
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 tiny = st.floats(-1e-3, 1e-3)

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from fedsynth.generate.tasks import Floats, Ints, Task
+from fedsynth.processes.tasks import Floats, Ints, Task
 
 _ROWS = 32
 """Rows encoded at a time: enough to be fast, few enough to stay in the processor's cache, 40 kB of text."""

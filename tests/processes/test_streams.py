@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from fedsynth.generate.dataset import Dataset, open_stream
-from fedsynth.generate.models import INDEPENDENT, LEAF
-from fedsynth.generate.parameters import FedproxParameters, Parameters
+from fedsynth.processes.dataset import Dataset, open_stream
+from fedsynth.processes.parameters import FedproxParameters, Parameters
+from fedsynth.processes.registry import INDEPENDENT, LEAF
 from tests.commands import peak_memory
 
 TASKS = 400
-MODELS = {
+PROCESSES = {
     "leaf": lambda seed: Parameters(
         TASKS, num_classes=4, num_dim=3, seed=seed, prob_clusters=(0.7, 0.3), max_samples=60
     ),
@@ -48,9 +48,9 @@ def rejected(one: dict[str, NDArray[np.float64]], other: dict[str, NDArray[np.fl
     return [name for name in one if stats.ks_2samp(one[name], other[name]).pvalue < SIGNIFICANCE / len(one)]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PROCESSES)
 def test_streams_follow_one_law(model: str) -> None:
-    make: Callable[[int], Parameters | FedproxParameters] = MODELS[model]
+    make: Callable[[int], Parameters | FedproxParameters] = PROCESSES[model]
     # The population is one draw for a whole dataset: put several seeds together.
     pooled = {
         stream: [describe(make(seed), stream) for seed in range(seed_from, seed_from + 8)]

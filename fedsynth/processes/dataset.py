@@ -9,14 +9,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from fedsynth.engine import Engine, Progress
+from fedsynth.engine import Engine, Progress, check_shared
 from fedsynth.errors import UsageError
-from fedsynth.generate.models import INDEPENDENT, LEAF, MODELS, AnyParameters, Stream
-from fedsynth.generate.text import task_pieces
-from fedsynth.leaf.layout import shard_names
-from fedsynth.leaf.reader import check_shared
-from fedsynth.leaf.stamp import FileStamp
 from fedsynth.leaf.writer import LeafWriter
+from fedsynth.processes.registry import INDEPENDENT, LEAF, PROCESSES, AnyParameters, Stream
+from fedsynth.processes.text import task_pieces
+from fedsynth.records.layout import shard_names
+from fedsynth.records.stamp import FileStamp
 from fedsynth.truth import TruthWriter
 
 
@@ -132,7 +131,7 @@ def write_shard_alone(job: ShardJob, progress: Progress) -> Shard:
 
 def open_stream(dataset: Dataset) -> Stream:
     """Return the draws of a dataset, from the start."""
-    return MODELS[dataset.parameters.model].streams[dataset.stream](dataset.parameters)
+    return PROCESSES[dataset.parameters.model].streams[dataset.stream](dataset.parameters)
 
 
 def _names(tasks: range) -> list[str]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from fedsynth.generate.parameters import Parameters
+from fedsynth.processes.parameters import Parameters
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.random import RandomState
 
-from fedsynth.generate.parameters import Parameters
-from fedsynth.generate.tasks import Ints, Population, Task, draw_population, draw_sizes, draw_task
+from fedsynth.processes.parameters import Parameters
+from fedsynth.processes.tasks import Ints, Population, Task, draw_population, draw_sizes, draw_task
 
 
 class LeafStream:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from fedsynth.errors import UsageError
-from fedsynth.generate.dataset import Dataset
-from fedsynth.generate.parameters import FedproxParameters, Parameters
 from fedsynth.pipeline.generate import generate
 from fedsynth.pipeline.stats import measure
+from fedsynth.processes.dataset import Dataset
+from fedsynth.processes.parameters import FedproxParameters, Parameters
 
 BASE: dict[str, Any] = {"num_tasks": 150, "num_dim": 8, "prob_clusters": (0.5, 0.5), "max_samples": 300}
 
@@ -116,6 +116,6 @@ def test_impossible_fedprox_parameters_are_errors() -> None:
 def test_a_mean_beyond_all_numbers_is_cut_to_the_most() -> None:
     from numpy.random import RandomState
 
-    from fedsynth.generate.tasks import draw_sizes
+    from fedsynth.processes.tasks import draw_sizes
 
     assert set(draw_sizes(RandomState(1), Parameters(5, mean_samples=900.0), 5).tolist()) == {1000}

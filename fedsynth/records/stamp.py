@@ -19,6 +19,24 @@ class FileStamp:
     md5: str
 
 
+@dataclass(frozen=True)
+class FileState:
+    """What tells that a file is still the same. size: bytes; mtime_ns: time of the last change of its contents.
+
+    inode, ctime_ns: tell of a file put in its place, and of a change whose time was set back.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileState:
+        """Return the state that a file's status tells."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
+
+
 def stamp_file(path: Path) -> FileStamp:
     """Read a file and return its stamp; holds one block of 256 KiB."""
     digest = hashlib.md5(usedforsecurity=False)

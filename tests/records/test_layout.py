@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedsynth.errors import StageError
-from fedsynth.leaf.layout import fraction_label, in_use, json_files, latest, stepped_name
+from fedsynth.records.layout import fraction_label, in_use, json_files, latest, stepped_name
 
 
 @pytest.mark.parametrize(

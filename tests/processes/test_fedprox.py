@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.random import RandomState
 
-from fedsynth.generate.fedprox import FedproxStream
-from fedsynth.generate.parameters import FedproxParameters
 from fedsynth.pipeline.stats import measure
+from fedsynth.processes.fedprox import FedproxStream
+from fedsynth.processes.parameters import FedproxParameters
 from fedsynth.truth import load_truth, true_models
 from tests.commands import ROOT, fedsynth
 from tests.commands import generate as run_generate

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fedsynth.errors import UsageError
-from fedsynth.generate.fedprox import FedproxStream
-from fedsynth.generate.independent import IndependentFedproxStream, IndependentLeafStream
-from fedsynth.generate.parameters import FedproxParameters, Parameters
-from fedsynth.generate.streams import LeafStream
-from fedsynth.generate.tasks import Task
+from fedsynth.processes.fedprox import FedproxStream
+from fedsynth.processes.independent import IndependentFedproxStream, IndependentLeafStream
+from fedsynth.processes.parameters import FedproxParameters, Parameters
+from fedsynth.processes.streams import LeafStream
+from fedsynth.processes.tasks import Task
 
 AnyParameters = Parameters | FedproxParameters
 
@@ -36,7 +36,7 @@ class Stream(Protocol):
 
 
 @dataclass(frozen=True)
-class Model:
+class Process:
     """A generative process: its parameters, checked when made, and by name the streams of draws that they give."""
 
     parameters: Callable[..., AnyParameters]
@@ -48,14 +48,14 @@ class Model:
         return tuple(inspect.signature(self.parameters).parameters)
 
 
-MODELS = {
-    "leaf": Model(Parameters, {LEAF: LeafStream, INDEPENDENT: IndependentLeafStream}),
-    "fedprox": Model(FedproxParameters, {LEAF: FedproxStream, INDEPENDENT: IndependentFedproxStream}),
+PROCESSES = {
+    "leaf": Process(Parameters, {LEAF: LeafStream, INDEPENDENT: IndependentLeafStream}),
+    "fedprox": Process(FedproxParameters, {LEAF: FedproxStream, INDEPENDENT: IndependentFedproxStream}),
 }
 
 
-def choose_model(name: str) -> Model:
+def choose_process(name: str) -> Process:
     """Return a process by its name. Raises UsageError for an unknown one."""
-    if name not in MODELS:
-        raise UsageError(f"-model is {name!r}, expected one of {', '.join(MODELS)}")
-    return MODELS[name]
+    if name not in PROCESSES:
+        raise UsageError(f"-model is {name!r}, expected one of {', '.join(PROCESSES)}")
+    return PROCESSES[name]

@@ -1,0 +1,28 @@
+"""The least number of samples of a user, met by moving as few as possible."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fedsynth.partitioners.draws import MINIMUM, Places, grouping, stream
+
+
+def meet_minimum(dealt: Places, num_users: int, least: int, seed: int) -> Places:
+    """Return the users of all samples, [samples], so that each user has at least so many samples.
+
+    Each sample that moves goes to a user who has too few, and none comes from one who would then have too few: so
+    exactly as many move as are missing. Which ones is drawn from all that can be spared. There must be enough samples.
+    """
+    sizes = np.bincount(dealt, minlength=num_users)
+    missing = np.maximum(least - sizes, 0)
+    if not missing.any():
+        return dealt
+    rng = stream(seed, MINIMUM)
+    order = rng.permutation(len(dealt)).astype(np.int32)
+    order = order[grouping(dealt[order], num_users)]
+    rank = np.arange(len(dealt)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    spare = np.sort(order[rank >= least])
+    moved = spare[rng.permutation(len(spare))[: missing.sum()]]
+    result = dealt.copy()
+    result[moved] = np.repeat(np.arange(num_users, dtype=np.int32), missing)
+    return result

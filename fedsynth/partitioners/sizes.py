@@ -1,0 +1,38 @@
+"""How many samples users get where a scheme says nothing else: equally many, lognormally many, or as listed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsynth.errors import UsageError
+from fedsynth.partitioners.draws import DEAL, SIZES, Places, stream, whole_parts
+from fedsynth.partitioners.request import Request
+
+
+def user_sizes(num_samples: int, request: Request) -> NDArray[np.int64]:
+    """Return how many samples each user gets: [users], of sum num_samples. Raises UsageError for sizes of another sum.
+
+    Lognormal as in Li et al., "Federated learning on non-IID data silos" (2022), say of quantity skew that it should
+    be controlled, and as LEAF draws its sizes: exp(sigma z), z standard normal, then scaled to the sum.
+    """
+    if request.sizes is not None:
+        total = sum(request.sizes)
+        if total != num_samples:
+            raise UsageError(
+                f"sizes adds up to {total:,}, expected {num_samples:,}, the number of samples: every one goes to a user"
+            )
+        return np.array(request.sizes, np.int64)
+    assert request.users is not None  # the request has looked
+    rng = stream(request.seed, SIZES)
+    normal, offset = rng.standard_normal(request.users), rng.random_sample()
+    logs = (request.sigma or 0.0) * normal
+    return whole_parts(np.exp(logs - logs.max()), num_samples, offset if request.sigma else 0.0)
+
+
+def deal_by_size(totals: NDArray[np.int64], request: Request) -> Places:
+    """Deal samples to users whatever their classes: schemes iid and quantity."""
+    sizes = user_sizes(int(totals.sum()), request)
+    users = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    stream(request.seed, DEAL).shuffle(users)
+    return users

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import contents, environment, fedsynth, start
+from tests.commands import contents, environment, fedsynth, leftovers, start
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
 
@@ -38,7 +38,7 @@ KILLS = {
 def link_tree(source: Path, target: Path) -> None:
     """Set a folder up as another one is; hard links keep sizes and times, and nothing is ever changed in place."""
     for path in source.rglob("*"):
-        if path.is_file() and path.name != ".lock":
+        if path.is_file() and path.name != "lock":
             copy = target / path.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             os.link(path, copy)
@@ -64,10 +64,6 @@ def assert_whole(data: Path, *whole: dict[str, dict[str, bytes]]) -> None:
         assert files in [state[name] for state in whole if name in state], f"{data / name}: {list(files)}"
 
 
-def hidden(cwd: Path) -> list[str]:
-    return sorted(path.name for path in cwd.glob("*/.*") if path.name != ".lock")
-
-
 @pytest.mark.parametrize("name", KILLS)
 def test_killed_command_leaves_no_half_folder_and_its_rerun_ends_right(name: str, tmp_path: Path) -> None:
     before, command, wanted = KILLS[name]
@@ -91,11 +87,11 @@ def test_killed_command_leaves_no_half_folder_and_its_rerun_ends_right(name: str
         process.kill()
         process.communicate()
         hits += process.returncode == -9
-        left += bool(hidden(cwd))
+        left += bool(leftovers(cwd))
         assert_whole(cwd / "data", folders)
         fedsynth(cwd, *command)
         assert results(cwd) == expected
-        assert hidden(cwd) == []
+        assert leftovers(cwd) == []
         if hits == wanted:
             break
     print(f"{name}: {hits} kills hit, {left} left hidden folders")
@@ -234,7 +230,7 @@ def test_crash_before_any_change_leaves_whole_folders_and_the_rerun_ends_right(
             assert by_folder(cwd / "data")["all_data"] == before["all_data"]
         crasher.rerun(cwd, command)
         assert results(cwd) == new, f"crash {point}"
-        assert hidden(cwd) == [], f"crash {point}"
+        assert leftovers(cwd) == [], f"crash {point}"
     assert status == 0
     assert point > 5
     print(f"{name}: {point - 1} crash points")
@@ -252,13 +248,13 @@ def test_overwriting_never_loses_the_old_data_before_the_new_is_committed(crashe
         if crasher.run(cwd, CRASHES[name][1], point) != CRASHED:
             break
         visible = results(cwd).get(key)
-        committed = cwd / "data/.generate.ready/folders/all_data/all_data.json"
+        committed = cwd / "data/.fedsynth/committed/folders/all_data/all_data.json"
         assert visible in (old[key], new[key]) or committed.read_bytes() == new[key]
         seen.add(visible)
         if visible == old[key] and not committed.exists():  # nothing has happened yet
             crasher.rerun(cwd, SMALL)
             assert results(cwd) == old
-            assert hidden(cwd) == []
+            assert leftovers(cwd) == []
     assert seen == {old[key], None, new[key]}
 
 
@@ -275,7 +271,7 @@ def test_two_crashes_in_a_row_are_repaired(name: str, crasher: Crasher, tmp_path
             crasher.run(cwd, CRASHES[name][1], second)
             crasher.rerun(cwd, CRASHES[name][1])
             assert results(cwd) == new, f"crashes {first}, {second}"
-            assert hidden(cwd) == []
+            assert leftovers(cwd) == []
 
 
 def test_split_that_died_between_its_two_folders_is_finished_by_any_later_run(crasher: Crasher, tmp_path: Path) -> None:

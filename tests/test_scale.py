@@ -226,7 +226,7 @@ def test_killed_local_worker_fails_the_run_and_leaves_nothing(
     assert "a worker process died" in stderr
     assert "Traceback" not in stderr
     assert set(contents(tmp_path / "data")) == {f"all_data/all_data_{number}.json" for number in range(8)}
-    assert not list((tmp_path / "data").glob(".*.partial"))
+    assert not list((tmp_path / "data").glob(".fedsynth/making"))
     fedsynth(tmp_path, "preprocess", *OPTIONS)
     assert contents(tmp_path / "data") == expected["niid"]
 
@@ -257,7 +257,10 @@ def test_unreachable_scheduler_is_an_error_within_ten_seconds(sharded: Path, tmp
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("moment", ["first worker", "first worker alone", ".sample.partial", ".split.partial"])
+SAMPLING, SPLITTING = (f".fedsynth/making/folders/{name}" for name in ("sampled_data", "train"))
+
+
+@pytest.mark.parametrize("moment", ["first worker", "first worker alone", SAMPLING, SPLITTING])
 def test_ctrl_c_cancels_what_is_queued(moment: str, large: Path, tmp_path: Path) -> None:
     """All processes get it, those that are only being started too, and one says so."""
     sums = (large / "expected/meta/dir-checksum.md5").read_bytes()
@@ -274,8 +277,8 @@ def test_ctrl_c_cancels_what_is_queued(moment: str, large: Path, tmp_path: Path)
     assert stderr.strip().count("\n") == 0
     assert "interrupted" in stderr
     found = {path.name for path in data.iterdir()}
-    done = {"sampled_data", "rem_user_data"} if moment == ".split.partial" else set()
-    assert found - {".lock"} == {"all_data"} | done
+    done = {"sampled_data", "rem_user_data"} if moment == SPLITTING else set()
+    assert found - {".fedsynth"} == {"all_data"} | done
     fedsynth(tmp_path, "preprocess", *OPTIONS)
     assert (tmp_path / "meta/dir-checksum.md5").read_bytes() == sums
 
@@ -300,7 +303,7 @@ def test_ignored_ctrl_c_is_ignored_by_workers_too(large: Path, tmp_path: Path) -
 def test_workers_end_with_the_main_process(large: Path, tmp_path: Path) -> None:
     """Otherwise they would go on writing where the next run is at work."""
     process = start(copy(large, tmp_path), "preprocess", *OPTIONS, "--workers", 2)
-    while not (tmp_path / "data/.sample.partial").exists():
+    while not (tmp_path / "data/.fedsynth/making/folders/sampled_data").exists():
         assert process.poll() is None
     workers = worker_processes(process.pid)
     assert workers

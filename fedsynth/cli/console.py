@@ -49,8 +49,10 @@ def show_result(result: StageResult) -> None:
         what = f"{after['users']:,} users, {after['samples']:,} samples"
         verb = "kept, made before with the same parameters and input" if result.kept else "done"
         click.echo(f"{record.stage.replace('_', ' ')}: {name}: {what}{seed}: {verb}")
-    if record.left_out.get("count"):
-        count, users = record.left_out["count"], record.left_out["users"]
+    for note in result.notes:
+        warn(note)
+    if record.left_out.count:
+        count, users = record.left_out.count, record.left_out.users
         more = ", ..." if count > len(users) else ""
         warn(f"{record.stage}: {count:,} users with too few samples to split were left out: {', '.join(users)}{more}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fedsynth.cli.console import progress_bar
+from fedsynth.cli.console import progress_bar, warn
 from fedsynth.cli.parsing import LeafCommand, data_dir, dataset_name, option, scheduler, workers
 from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
@@ -44,6 +44,8 @@ def stats(
         with open_engine(workers, scheduler) as engine:
             path = path if engine.local else path.absolute()
             described = describe(path, features=not no_features, engine=engine, bar=progress_bar)
+    if described.note:
+        warn(described.note)
     if as_json:
         click.echo(json.dumps(described.as_json(), indent=1))
     else:

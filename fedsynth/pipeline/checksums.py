@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedsynth.errors import DataError, StageError
-from fedsynth.pipeline.manifest import Manifest, replace_text
+from fedsynth.records.manifest import Manifest, replace_text
 from fedsynth.records.stamp import stamp_file
 
 FILE_NAME = "dir-checksum.md5"

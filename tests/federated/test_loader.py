@@ -194,10 +194,11 @@ def test_types_that_are_not_of_numbers_are_an_error(write_leaf: WriteLeaf, argum
         LeafDataset(write_leaf(USERS), **arguments)
 
 
-def test_folders_with_a_files_name_are_no_files(write_leaf: WriteLeaf) -> None:
+def test_folders_with_a_files_name_are_an_error(write_leaf: WriteLeaf) -> None:
     file = write_leaf(USERS)
     (file.parent / "x.json").mkdir()
-    assert LeafDataset(file.parent).user_ids == ["b", "a"]
+    with pytest.raises(StageError, match=r"x\.json: a folder, expected a regular file"):
+        LeafDataset(file.parent)
 
 
 @pytest.mark.parametrize(
@@ -440,6 +441,9 @@ def test_unknown_names_are_an_error(pipeline_data: Path, arguments: Any, message
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="train: no such folder"):
+        load(tmp_path)
+    (tmp_path / "train").mkdir()
     with pytest.raises(StageError, match=r"found no \.json file"):
         load(tmp_path)
 

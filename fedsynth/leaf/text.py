@@ -39,6 +39,18 @@ def sample_pieces(samples: NDArray[Any] | Sequence[Any]) -> Iterator[bytes]:
         yield b", " + text if start else text
 
 
+def sample_texts(samples: NDArray[Any]) -> list[bytes]:
+    """Return the text of each sample of an array [n, ...] of finite numbers, as `sample_pieces` writes it."""
+    samples = _plain(samples)
+    if samples.ndim != 2 or not samples.shape[1]:
+        return [_encode_samples(samples[place : place + 1]) for place in range(len(samples))]
+    texts = []
+    for start in range(0, len(samples), _ROWS):
+        rows = encode_rows(samples[start : start + _ROWS])[1:-1].split(b"], [")
+        texts += [b"[" + row + b"]" for row in rows]
+    return texts
+
+
 def encode_rows(rows: NDArray[Any]) -> bytes:
     """Return rows [n, D] of finite numbers as `[a, b], [c, d]`, every float as Python's `repr` writes it."""
     text = encode(rows)[1:-1]

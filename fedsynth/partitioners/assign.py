@@ -56,15 +56,15 @@ def assign(by: Column, labels: Column, request: Request) -> Assignment:
     UsageError for what is impossible, with what would be possible.
     """
     user_of = np.empty(len(by.codes), np.int32)
-    user_of[_order(by, request.seed)] = deal(by.totals, request)
+    user_of[in_order(by, request.seed)] = deal(by.totals, request)
     num_users = request.users if request.sizes is None else len(request.sizes)
     assert num_users is not None  # the request has looked
-    return _with_clusters([str(user) for user in range(num_users)], user_of, labels, request)
+    return with_clusters([str(user) for user in range(num_users)], user_of, labels, request)
 
 
 def assign_naturally(names: Column, labels: Column, request: Request) -> Assignment:
     """Give each sample to the user that a column names, users in the order of their names, numbers by value."""
-    return _with_clusters([str(name) for name in names.values], names.codes, labels, request)
+    return with_clusters([str(name) for name in names.values], names.codes, labels, request)
 
 
 def deal(totals: Sizes, request: Request) -> Places:
@@ -85,13 +85,14 @@ def deal(totals: Sizes, request: Request) -> Places:
     return meet_minimum(dealt, num_users, request.min_samples, request.seed)
 
 
-def _order(by: Column, seed: int) -> NDArray[np.int64]:
+def in_order(by: Column, seed: int) -> NDArray[np.int64]:
     """Return all samples in the order of their classes, at random within each."""
     shuffled = stream(seed, ORDER).permutation(len(by.codes))
     return shuffled[grouping(by.codes[shuffled], len(by.values))]
 
 
-def _with_clusters(users: Sequence[str], user_of: NDArray[np.int32], labels: Column, request: Request) -> Assignment:
+def with_clusters(users: Sequence[str], user_of: NDArray[np.int32], labels: Column, request: Request) -> Assignment:
+    """Return an assignment with the clusters and exchanged labels that are asked for. Raises UsageError."""
     if request.clusters == 1:
         return Assignment(users, user_of)
     if request.clusters > len(users):

@@ -112,3 +112,50 @@ def _of_objects(array: Values, name: str) -> Values:
     strange = next((place for place, value in enumerate(values) if value is None), None) if array.ndim == 1 else None
     found = f"nothing at position {strange}" if strange is not None else ", ".join(sorted(k.__name__ for k in kinds))
     raise DataError(f"{name} hold {found or 'lists'}, expected numbers or texts, all of one kind; convert them")
+
+
+class Gatherer:
+    """A column that comes in parts, in the order of the samples. Holds 8 bytes a number, 4 a text."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._texts: dict[str, int] = {}
+        self._parts: list[Values] = []
+        self.samples = 0
+
+    def add(self, values: Any) -> None:
+        """Take the next values, numbers or texts. Raises DataError for others, and for both in one column."""
+        array = np.asarray(values)
+        if array.dtype.kind in "OTU":
+            array = self._codes(values if isinstance(values, list) else array.tolist())
+        elif self._texts or array.ndim != 1 or array.dtype.kind not in "biuf":
+            raise self._strange(array[0] if len(array) else array)
+        self._parts.append(array)
+        self.samples += len(array)
+
+    def values(self) -> Values:
+        """Return all numbers. Texts are in `column`."""
+        if self._texts:
+            raise DataError(f"{self._name} are texts, expected numbers; name another column")
+        return np.concatenate(self._parts) if self._parts else np.empty(0, np.int64)
+
+    def column(self, bins: int | None = None) -> Column:
+        """Return all as classes; see `to_column`."""
+        if not self._texts or bins is not None:
+            return to_column(self.values(), name=self._name, bins=bins)
+        names = sorted(self._texts)
+        place = np.empty(len(names), np.int32)
+        place[[self._texts[name] for name in names]] = np.arange(len(names))
+        return Column(place[np.concatenate(self._parts)], names)
+
+    def _codes(self, values: list[Any]) -> Values:
+        if (self._parts and not self._texts) or not all(isinstance(value, str) for value in values):
+            raise self._strange(next((value for value in values if not isinstance(value, str)), values[0]))
+        texts = self._texts
+        return np.fromiter((texts.setdefault(value, len(texts)) for value in values), np.int32, len(values))
+
+    def _strange(self, value: Any) -> DataError:
+        return DataError(
+            f"{self._name} hold {str(value)[:40]!r} in rows {self.samples:,} and on, expected numbers alone or texts "
+            "alone, one for each sample; convert them"
+        )

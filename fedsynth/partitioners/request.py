@@ -63,6 +63,7 @@ class Request:
     def recorded(self) -> dict[str, Any]:
         """What was asked, as JSON values, without what was not."""
         values = {name: value for name, value in asdict(self).items() if value is not None}
+        values |= {"alpha": "inf"} if self.alpha == math.inf else {}  # which JSON has no number for
         return {name: list(value) if name == "sizes" else value for name, value in values.items()}
 
     def _check_own(self) -> None:

@@ -133,6 +133,7 @@ def draw(folder: Path, name: str, description: Description) -> list[Path]:
     """
     from fedsynth.stats.figures import save_pictures  # Pillow, which `measure` does without
 
+    folder = settled(folder)
     label = name if folder.name == ALL_DATA else f"{name}_{folder.name}"
     return save_pictures(folder.parent, label, description.summary, description.measures)
 

@@ -165,6 +165,24 @@ def test_what_is_kept_is_told(done: Path) -> None:
     assert leftovers(done) == []
 
 
+def test_what_nfs_leaves_of_open_files_is_no_error(done: Path) -> None:
+    """R32: such files can't be deleted, and vanish when they are closed."""
+    name = ".nfs00000000007a1e2b00000001"
+    (done / "data/train" / name).write_text("deleted, but open")
+    fedsynth(done, "clean")
+    fedsynth(done, *CHAIN)
+    assert not (done / "data/train.kept").exists()
+
+
+def test_names_with_digits_that_are_no_numbers(done: Path) -> None:
+    """R31."""
+    (done / "data/all_data/all_data.json").rename(done / "data/all_data/\u00b21.json")
+    (done / "meta/manifest.json").unlink()
+    fedsynth(done, "clean")
+    fedsynth(done, "preprocess", "-k", 5)
+    assert list(contents(done / "data/rem_user_data")) == ["\u00b21_keep_5.json"]
+
+
 def test_caches_go_with_their_folder_only_when_marked(done: Path) -> None:
     for name, mark in ((".arrays", True), (".mine", False)):
         (done / "data/train" / name).mkdir()

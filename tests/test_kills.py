@@ -236,6 +236,33 @@ def test_crash_before_any_change_leaves_whole_folders_and_the_rerun_ends_right(
     print(f"{name}: {point - 1} crash points")
 
 
+@pytest.mark.parametrize(
+    "name", ["generate over other data", "chain over another", "split over another", "clean", "chain"]
+)
+def test_after_any_crash_the_next_command_finds_all_of_the_old_or_all_of_the_new(
+    name: str, crasher: Crasher, tmp_path: Path
+) -> None:
+    """The chain alone commits stage by stage; all others change everything in one step."""
+    start_from, _, _ = states(crasher, name, tmp_path)
+    before, after = by_folder(start_from / "data"), by_folder(tmp_path / "whole/data")
+    seen = set()
+    for point in range(1, 1000):
+        cwd = tmp_path / f"crash{point}"
+        (cwd / "data").mkdir(parents=True)
+        link_tree(start_from, cwd)
+        if crasher.run(cwd, CRASHES[name][1], point) != CRASHED:
+            break
+        crasher.rerun(cwd, ("stats", "--no-measures"))
+        found = {folder: files for folder, files in by_folder(cwd / "data").items() if not folder.endswith(".png")}
+        if name == "chain":
+            assert all(files in (before.get(folder), after.get(folder)) for folder, files in found.items())
+            assert ("train" in found) == ("test" in found)
+        else:
+            assert found in (before, after), f"crash {point}"
+        seen.add(found == after)
+    assert name == "chain" or seen == {False, True}
+
+
 def test_overwriting_never_loses_the_old_data_before_the_new_is_committed(crasher: Crasher, tmp_path: Path) -> None:
     name = "generate over other data"
     start_from, old, new = states(crasher, name, tmp_path)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from fedsynth.records.layout import json_files
-from tests.commands import contents, environment, fedsynth, start
+from tests.commands import contents, environment, fedsynth, start, tie_truth
 
 GENERATE = ["generate", "-num-tasks", 160, "-num-shards", 8, "-num-dim", 20, "-stream", "independent"]
 SEEDS = ["--smplseed", "1", "--spltseed", "2"]
@@ -140,7 +140,11 @@ def test_independent_streams_give_the_same_users_however_they_are_made(
     assert users["one"] == users["three"]
     files = {name: contents(tmp_path / name / "data") for name in ways}
     assert files["three"] == files["two"] == files["dask"]
-    assert len({(tmp_path / name / "meta/truth.npz").read_bytes() for name in ways}) == 1
+    truths = {name: tmp_path / name / "meta/truth.npz" for name in ways}
+    assert truths["three"].read_bytes() == truths["two"].read_bytes() == truths["dask"].read_bytes()
+    tie_truth(truths["one"], *json_files(tmp_path / "three/data/all_data"))  # other files, the same users
+    tie_truth(truths["three"], *json_files(tmp_path / "three/data/all_data"))
+    assert truths["one"].read_bytes() == truths["three"].read_bytes()
 
 
 def test_shards_of_leafs_stream_are_leafs_users(tmp_path: Path) -> None:

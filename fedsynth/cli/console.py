@@ -61,14 +61,22 @@ def show_differences(differences: Differences) -> None:
     """Print how a folder differs from its checksums."""
     for kind in ("changed", "missing", "new"):
         for path in getattr(differences, kind):
-            click.echo(f"{kind}: {path}")
+            click.echo(f"{kind}: {printable(path)}")
     click.echo(f"{differences.same} files match")
 
 
 def warn(message: str) -> None:
     """Print one line on standard error, whatever names of users and files hold."""
-    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
-    click.echo(f"fedsynth: {line}", err=True)
+    click.echo(f"fedsynth: {printable(message)}", err=True)
+
+
+def printable(text: str) -> str:
+    """Return text in which whatever names of users and files hold can do nothing to a terminal."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
 
 
 def explain(error: BaseException) -> tuple[str, int]:

@@ -58,11 +58,11 @@ class LeafDataset:
     ) -> None:
         path = self._path = Path(path)
         self._types = ArrayTypes.of(dtype, label_dtype)
+        self._origin = find_origin(path)
         self._files = [LazyLeafFile(file) for file in ([path] if path.is_file() else json_files(path))]
         self._places = _positions(self._files)
         self._cache_folder = _cache_folder(path, cache)
         self._cached: dict[int, CachedArrays | None] = {}
-        self._origin = find_origin(path)
         self._truth: Truth | NoTruth | None = None
 
     @property

@@ -46,6 +46,7 @@ class Description:
 def find_folder(data_dir: Path, folder: str) -> Path:
     """Return `data/FOLDER`, or FOLDER itself where only that is there. Raises StageError if neither is, or is empty."""
     for path in (data_dir / folder, Path(folder)):
+        settle(settled(path).parent)
         if in_use(path):
             return path
     raise StageError(f"{data_dir / folder}: missing or empty, expected LEAF data; generate some first")
@@ -64,7 +65,6 @@ def summarize_folder(folder: Path) -> Description:
     Of files that the manifest knows, and nobody changed, the heads are enough; others are read and checked to the end.
     Raises StageError if the folder has no users or is stale, DataError if a file is damaged.
     """
-    settle(settled(folder).parent)
     files = json_files(folder)
     with unchanged(files):
         manifest = Manifest(settled(folder).parent)
@@ -99,7 +99,6 @@ def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, ba
     Raises StageError if the folder has no users or is stale, DataError if a file is damaged, a user is in two files,
     `meta/truth.npz` belongs to another dataset, or anything of it changes meanwhile.
     """
-    settle(settled(folder).parent)
     files = json_files(folder)
     with unchanged(files):
         origin = find_origin(folder)
@@ -121,6 +120,7 @@ def measure(folder: str | Path, *, features: bool = True) -> dict[str, Any]:
     `left_out` says why each other measure does not apply. For the rest see `describe`.
     """
     path = Path(folder)
+    settle(settled(path).parent)
     if not in_use(path):
         raise StageError(f"{path}: missing or empty, expected LEAF data; name another folder")
     return describe(path, features=features).as_json()
@@ -133,6 +133,7 @@ def draw(folder: Path, name: str, description: Description) -> list[Path]:
     """
     from fedsynth.stats.figures import save_pictures  # Pillow, which `measure` does without
 
+    folder = settled(folder)
     label = name if folder.name == ALL_DATA else f"{name}_{folder.name}"
     return save_pictures(folder.parent, label, description.summary, description.measures)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from fedsynth.records.origin import COMMITTED
 from fedsynth.system import exclusive_lock, move_folder, sync_folder
 
 _TRASH = "trash"
+_NFS_DELETED = re.compile("[.]nfs[0-9a-f]{24}")
+"""What NFS calls files that are deleted and still open somewhere."""
 
 
 class Workspace:
@@ -119,7 +122,7 @@ class Workspace:
                         (old / file.name).unlink()
             for path in [path for path in old.iterdir() if is_marked(path)]:
                 discard(path)
-            if all(path.name.startswith(".nfs") for path in old.iterdir()):  # NFS's files that are deleted but open
+            if all(_NFS_DELETED.fullmatch(path.name) for path in old.iterdir()):
                 discard(old)
                 return
         self._keep(old)

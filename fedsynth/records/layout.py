@@ -49,7 +49,7 @@ def data_files(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             found = [entry for entry in entries if entry.name.endswith(".json") and not entry.name.startswith(".")]
-            odd = [entry.name for entry in found if not entry.is_file()]
+            odd = [entry.name for entry in found if not _is_file(entry)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     if odd:
@@ -68,6 +68,13 @@ def json_files(folder: Path) -> list[Path]:
         found = _kind(folder) if os.path.lexists(folder) else "no such folder"
         raise StageError(f"{folder}: {found}, expected a folder of LEAF data; check the name, or generate data first")
     raise StageError(f"{folder}: found no .json file, expected LEAF data; generate some, or name another folder")
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _kind(path: Path) -> str:

@@ -30,12 +30,12 @@ _STORED_ONLY = "stored as it is, as fedsynth does"
 def load_truth(path: Path) -> Truth:
     """Return what `TruthWriter` wrote; holds all of it, at most the file's size. Raises OSError, or DataError."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             _check_archive(archive, path.stat().st_size)
             arrays = {entry.filename.removesuffix(".npy"): _load(archive, entry) for entry in archive.infolist()}
         _check_shapes(arrays)
         return _build(path, arrays)
-    except OSError:
+    except (FileNotFoundError, PermissionError):
         raise
     except DataError as error:
         raise DataError(f"{path}: {error}; {WAY_OUT}") from error

@@ -81,6 +81,11 @@ def partition_source(
     data_dir.mkdir(parents=True, exist_ok=True)
     with open_workspace(data_dir) as workspace:
         path = workspace.meta_dir / ASSIGNMENT
+        if wish.assignment_only and workspace.manifest.stages.get(_STAGE) is not None:
+            raise StageError(
+                f"{path}: tells who has which row in {data_dir / ALL_DATA}; for another assignment name another folder "
+                f"with {named('data_dir')}"
+            )
         if in_use(data_dir / ALL_DATA) and not overwrite and not wish.assignment_only:
             record = _require_same(workspace, wish)
             counts = record.after[ALL_DATA]

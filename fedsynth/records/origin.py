@@ -50,6 +50,12 @@ class Origin:
         return bool(self.stages) and not self.stages[-1].inputs
 
     @property
+    def label_names(self) -> Sequence[str]:
+        """What labels 0, 1, ... stand for, where all_data was made of data that names them; [] elsewhere."""
+        names = self.stages[-1].parameters.get("label_names") if self.stages else None
+        return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
+
+    @property
     def new_users(self) -> bool:
         """Whether the users are no longer those of all_data: iid sampling pools the samples of all."""
         return any(stage.parameters.get("method") == "iid" for stage in self.stages)

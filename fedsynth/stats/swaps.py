@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsynth.stats.labels import LabelTable
+from fedsynth.truth import Truth
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
+
+KEYS = ("concept.disagreement", "concept.within", "concept.between", "concept.oracle_accuracy")
+OWN_DATA = "of somebody's own data no true models are known"
+NO_PAIRS = "there are no two users to compare"
+ONE_CLUSTER = "all users are of one cluster"
+NO_COMPANIONS = "no two users are of one cluster"
+OTHER_LABELS = "labels are not those that were dealt"
 
 
 def swap_measures(shares: Floats, clusters: Ints, swaps: Ints) -> dict[str, float]:
@@ -37,3 +47,21 @@ def class_shares(users: Ints, classes: Ints, num_samples: Ints, num_classes: int
     """
     weights = 1.0 / np.maximum(num_samples, 1)
     return np.bincount(classes, weights[users], num_classes) / max(int((num_samples > 0).sum()), 1)
+
+
+def concepts_without_models(truth: Truth, labels: LabelTable | None) -> tuple[dict[str, float], dict[str, str]]:
+    """Return the `concept.` measures of data whose clusters exchange labels, and why the others don't apply.
+
+    labels: as they are after the exchange; None if they are no classes. Takes them back to the classes of before.
+    """
+    if truth.swaps is None or truth.class_labels is None or truth.cluster is None:
+        return {}, dict.fromkeys(KEYS, OWN_DATA)
+    position = {label: number for number, label in enumerate(truth.class_labels.tolist())}
+    if labels is None or not set(labels.names) <= position.keys():
+        return {}, dict.fromkeys(KEYS, OTHER_LABELS)
+    exchanged = np.array([position[name] for name in labels.names])[labels.classes]
+    before = np.argsort(truth.swaps, axis=1)[truth.cluster[labels.users], exchanged]
+    shares = np.bincount(before, labels.counts / labels.sizes[labels.users], len(position)) / (labels.sizes > 0).sum()
+    values = swap_measures(shares, truth.cluster, truth.swaps)
+    reasons = {"concept.between": ONE_CLUSTER, "concept.within": NO_COMPANIONS, "concept.disagreement": NO_PAIRS}
+    return values, {key: reasons[key] for key in KEYS if key not in values}

@@ -11,7 +11,8 @@ def meet_minimum(dealt: Places, num_users: int, least: int, seed: int) -> Places
     """Return the users of all samples, [samples], so that each user has at least so many samples.
 
     Each sample that moves goes to a user who has too few, and none comes from one who would then have too few: so
-    exactly as many move as are missing. Which ones is drawn from all that can be spared. There must be enough samples.
+    exactly as many move as are missing. Which ones is drawn from all that can be spared, and who gets them goes by
+    their order, so that users who differ in their classes go on doing so. There must be enough samples.
     """
     sizes = np.bincount(dealt, minlength=num_users)
     missing = np.maximum(least - sizes, 0)
@@ -22,7 +23,7 @@ def meet_minimum(dealt: Places, num_users: int, least: int, seed: int) -> Places
     order = order[grouping(dealt[order], num_users)]
     rank = np.arange(len(dealt)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     spare = np.sort(order[rank >= least])
-    moved = spare[rng.permutation(len(spare))[: missing.sum()]]
+    moved = np.sort(spare[rng.permutation(len(spare))[: missing.sum()]])
     result = dealt.copy()
     result[moved] = np.repeat(np.arange(num_users, dtype=np.int32), missing)
     return result

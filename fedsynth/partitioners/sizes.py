@@ -11,10 +11,11 @@ from fedsynth.partitioners.request import Request
 
 
 def user_sizes(num_samples: int, request: Request) -> NDArray[np.int64]:
-    """Return how many samples each user gets: [users], of sum num_samples. Raises UsageError for sizes of another sum.
+    """Return how many samples each user gets: [users], of sum num_samples, none below the least that is asked for.
 
-    Lognormal as in Li et al., "Federated learning on non-IID data silos" (2022), say of quantity skew that it should
-    be controlled, and as LEAF draws its sizes: exp(sigma z), z standard normal, then scaled to the sum.
+    Quantity skew is one of the kinds of Li et al., "Federated learning on non-IID data silos" (2022); the law is the
+    one of LEAF's sizes: exp(sigma z), z standard normal, here scaled to the sum. Raises UsageError for listed sizes of
+    another sum.
     """
     if request.sizes is not None:
         total = sum(request.sizes)
@@ -27,7 +28,16 @@ def user_sizes(num_samples: int, request: Request) -> NDArray[np.int64]:
     rng = stream(request.seed, SIZES)
     normal, offset = rng.standard_normal(request.users), rng.random_sample()
     logs = (request.sigma or 0.0) * normal
-    return whole_parts(np.exp(logs - logs.max()), num_samples, offset if request.sigma else 0.0)
+    sizes = whole_parts(np.exp(logs - logs.max()), num_samples, offset if request.sigma else 0.0)
+    return raise_sizes(sizes, request.min_samples, offset)
+
+
+def raise_sizes(sizes: NDArray[np.int64], least: int, offset: float) -> NDArray[np.int64]:
+    """Give those who have too few as many as they lack, from the others, each in proportion to what it can spare."""
+    missing, spare = np.maximum(least - sizes, 0), np.maximum(sizes - least, 0)
+    if not missing.any():
+        return sizes
+    return sizes + missing - whole_parts(spare.astype(float), int(missing.sum()), offset)
 
 
 def deal_by_size(totals: NDArray[np.int64], request: Request) -> Places:

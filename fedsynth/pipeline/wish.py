@@ -96,7 +96,7 @@ def read_columns(source: Source, wish: Wish, progress: Progress) -> Columns:
     by = label if wish.by is None else wish.by
     wanted = {"label": label, "by": by, **({} if wish.user is None else {"user": wish.user})}
     for parameter, name in wanted.items():
-        require_values(source, name, parameter)
+        require_values(source, name, "by" if wish.label is None and name == wish.by else parameter)
     taken = list(dict.fromkeys(wanted.values()))
     left = [*taken, *(["user"] if _pools_users(source) else [])]
     samples = None if wish.assignment_only else choose_samples(source, wish.x, left)

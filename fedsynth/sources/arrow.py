@@ -18,7 +18,7 @@ from fedsynth.sources.source import Batch, ColumnInfo
 _BATCH_BYTES = 8 << 20
 _FEWEST, _MOST = 16, 1 << 16
 _CSV_BLOCK = 4 << 20
-_CSV_PROBLEM = re.compile(r"In CSV column #(\d+): CSV conversion error to (\w+)")
+_CSV_PROBLEM = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error")
 _WIDER = {"null": "int64", "int64": "float64"}
 """What a CSV column becomes where a later value is not of the type of its first ones; text, if nothing else."""
 
@@ -76,7 +76,7 @@ def open_parquet(path: Path, files: Sequence[Path]) -> ArrowSource:
     parquet = import_arrow("pyarrow.parquet")
 
     def batches(file: Path, columns: Sequence[str]) -> Iterator[Any]:
-        with parquet.ParquetFile(file, buffer_size=1 << 20) as opened:
+        with parquet.ParquetFile(file, buffer_size=1 << 20, page_checksum_verification=True) as opened:
             metadata = opened.metadata
             sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
             share = len(columns) / max(1, len(opened.schema_arrow.names))

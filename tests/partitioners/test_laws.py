@@ -17,6 +17,7 @@ from fedsynth.partitioners.assign import assign, assign_naturally
 from fedsynth.partitioners.column import Column, to_column
 from fedsynth.partitioners.minimum import meet_minimum
 from fedsynth.partitioners.request import Request
+from fedsynth.partitioners.sizes import raise_sizes
 from fedsynth.partitioners.swaps import draw_swaps
 from tests.commands import ROOT, environment
 from tests.partitioners.cases import SCHEMES, wishes
@@ -94,13 +95,24 @@ def test_all_schemes_give_what_they_gave_whatever_the_order_of_hashes() -> None:
 
 
 GOLDENS = {
-    "quantity": "3153626b5569b6857cb934ca03933261",
-    "dirichlet": "27c8a61ff4813d28bd533defd227ee9c",
+    "quantity": "cfbae692d40b735e6007fcf4ae945691",
+    "dirichlet": "78645e05297102ed2735eaa209961d66",
     "inner-dirichlet": "52580d689ed5c3f05cecca82531b64f1",
     "classes": "882da087355842f9b63c485c9f64731d",
     "shards": "bc987781c7869f7d7328112cea14d2b8",
     "iid": "dd8f535584a1838c03d976aafd723a32",
 }
+
+
+@LAW
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=30), st.integers(1, 20), st.floats(0, 1, exclude_max=True))
+def test_sizes_are_raised_by_exactly_the_samples_that_are_missing(sizes: list[int], least: int, offset: float) -> None:
+    before = np.array(sizes)
+    least = min(least, int(before.sum()) // len(sizes))
+    after = raise_sizes(before, least, offset)
+    assert after.min() >= least
+    missing = np.maximum(least - before, 0).sum()
+    assert np.maximum(after - before, 0).sum() == np.maximum(before - after, 0).sum() == missing
 
 
 @LAW

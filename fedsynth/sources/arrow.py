@@ -76,7 +76,9 @@ def open_parquet(path: Path, files: Sequence[Path]) -> ArrowSource:
     parquet = import_arrow("pyarrow.parquet")
 
     def batches(file: Path, columns: Sequence[str]) -> Iterator[Any]:
-        with parquet.ParquetFile(file, buffer_size=1 << 20, page_checksum_verification=True) as opened:
+        with parquet.ParquetFile(
+            file, buffer_size=1 << 16, pre_buffer=False, page_checksum_verification=True
+        ) as opened:
             metadata = opened.metadata
             sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
             share = len(columns) / max(1, len(opened.schema_arrow.names))

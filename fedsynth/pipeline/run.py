@@ -102,7 +102,11 @@ class StageRunner:
         read = dict(zip(unread, self._engine.map(index_file, jobs), strict=True))
         inputs = {}
         for path in paths:
-            index, md5 = read[path] if path in read else (self._indexes[path], manifest.md5(path))
+            if path in read:
+                index, stamp = read[path]
+                md5 = stamp.md5
+            else:
+                index, md5 = self._indexes[path], manifest.md5(path)
             stamp = FileStamp(before[path].st_size, before[path].st_mtime_ns, md5)
             inputs[FileRecord.of(path, stamp)] = index
         return inputs

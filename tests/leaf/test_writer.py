@@ -1,4 +1,4 @@
-"""What is written is `json.dump`'s text, its hash and its places; a failing disk is an error, never a hang."""
+"""What is written is `json.dump`'s text, its hash and its offsets; a failing disk is an error, never a hang."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from fedsynth.leaf.hashed_file import HashedFile
 from fedsynth.leaf.reader import read_index
-from fedsynth.leaf.writer import HashedFile, LeafWriter
+from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import BLOCK, stamp_file
 
 
@@ -38,7 +39,7 @@ def test_pieces_larger_than_a_block(hash_apart: bool, tmp_path: Path) -> None:
     file = HashedFile(tmp_path / "a", hash_apart=hash_apart)
     for piece in (data, b"x", data[:100]):
         file.write(piece)
-    assert file.close().md5 == hashlib.md5(data + b"x" + data[:100]).hexdigest()
+    assert file.close()[0].md5 == hashlib.md5(data + b"x" + data[:100]).hexdigest()
     assert (tmp_path / "a").read_bytes() == data + b"x" + data[:100]
 
 

@@ -14,6 +14,7 @@ _ALWAYS_READ = 512
 """Digits of a whole number that Python reads whatever its limit (`sys.set_int_max_str_digits`) is."""
 
 _EXACT = 1 << 63
+_COMMA = ord(",")
 _BRACKETS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -100,12 +101,13 @@ def _may_be_deep(text: bytes) -> bool:
     Of each level that has another one inside it, the first inside it is counted: nothing has closed between the two.
     """
     found = 0
-    for opening, after in ((b"[", b"], "), (b"{", b"}, ")):
+    for opening, closing in ((b"[", ord("]")), (b"{", ord("}"))):
         at = text.find(opening)
-        while at >= 0 and found <= MAX_DEPTH:
-            found += text[max(0, at - 3) : at] != after
+        while at >= 0 and found < MAX_DEPTH - 1:
+            if text[at - 3] != closing or text[at - 2] != _COMMA:
+                found += 1
             at = text.find(opening, at + 1)
-    return found >= MAX_DEPTH
+    return found >= MAX_DEPTH - 1
 
 
 def _steps(text: bytes) -> memoryview:

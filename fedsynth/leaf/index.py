@@ -80,7 +80,8 @@ class LeafWalk:
             self.order[name] = len(self.order)
             self.offsets.append(offset)
             self.sizes.append(len(text))
-            yield name, offset, text
+            if self._num_samples is None or name in self._num_samples:  # else the end tells whether another is missing
+                yield name, offset, text
         self._finish()
 
     def pass_users(self) -> LeafWalk:
@@ -119,13 +120,6 @@ class LeafWalk:
     def _check_name(self, name: str) -> None:
         if name in self.order:
             raise DataError(f'{self.path}: user "{name}" appears twice in user_data; merge or rename the two')
-        if self._num_samples is not None and name not in self._num_samples:
-            raise self._unlisted(name)
-
-    def _unlisted(self, name: str) -> DataError:
-        return DataError(
-            f'{self.path}: user "{name}" has data but is not listed in users; generate or fetch the file again'
-        )
 
     def _finish(self) -> None:
         known = len(self.head)
@@ -141,7 +135,9 @@ class LeafWalk:
                 )
         for user in self.order:
             if user not in self._num_samples:
-                raise self._unlisted(user)
+                raise DataError(
+                    f'{self.path}: user "{user}" has data but is not listed in users; generate or fetch the file again'
+                )
         for user, found in self._found.items():
             self.check_size(user, found)
 

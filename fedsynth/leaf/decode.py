@@ -78,15 +78,16 @@ def _reject_constant(name: str) -> Any:
 
 def may_be_rounded(values: Iterable[Any]) -> bool:
     """Whether a list holds, at any depth, a float of 2**63 or more: from fast parsers it may be a whole number."""
-    for value in values:
-        if type(value) is float:
-            if not -_EXACT < value < _EXACT:
-                return True
-        elif type(value) is list:
-            if may_be_rounded(value):
-                return True
-        elif type(value) is dict and may_be_rounded(value.values()):
-            return True
+    left: list[Iterable[Any]] = [values]
+    while left:
+        for value in left.pop():
+            if type(value) is float:
+                if not -_EXACT < value < _EXACT:
+                    return True
+            elif type(value) is list:
+                left.append(value)
+            elif type(value) is dict:
+                left.append(value.values())
     return False
 
 
@@ -100,6 +101,8 @@ def _may_be_deep(text: bytes) -> bool:
 
     Of each level that has another one inside it, the first inside it is counted: nothing has closed between the two.
     """
+    if len(text) <= MAX_DEPTH:
+        return False
     found = 0
     for opening, closing in ((b"[", ord("]")), (b"{", ord("}"))):
         at = text.find(opening)

@@ -39,6 +39,8 @@ class LeafWalk:
     """The users that the walk has come to, numbered in the order of user_data."""
     offsets: array[int]
     """[users walked] where each user's text starts, in bytes, in the order of user_data; sizes: how long it is."""
+    ends_with_data: bool
+    """Whether nothing stands after user_data, once the walk is at the end."""
 
     def __init__(self, file: Readable, path: Path) -> None:
         self.path = path
@@ -126,7 +128,8 @@ class LeafWalk:
         for key in self._keys:
             self._take(key)
         self._scanner.end()
-        if self._num_samples is None or len(self.head) > known:
+        self.ends_with_data = len(self.head) == known
+        if self._num_samples is None or not self.ends_with_data:
             self._num_samples = check_head(self.path, self.head)
         for user in self._num_samples:
             if user not in self.order:

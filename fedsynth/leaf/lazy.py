@@ -28,12 +28,18 @@ class _Walked:
     offsets: array[int]
     sizes: array[int]
     hierarchies: Sequence[Any] | None
+    ends_with_data: bool
 
     @classmethod
     def of(cls, walk: LeafWalk) -> _Walked:
         """Walk to the end of the file."""
         walk.pass_users()
-        return cls(walk.in_head_order(walk.offsets), walk.in_head_order(walk.sizes), walk.head.get("hierarchies"))
+        return cls(
+            offsets=walk.in_head_order(walk.offsets),
+            sizes=walk.in_head_order(walk.sizes),
+            hierarchies=walk.head.get("hierarchies"),
+            ends_with_data=walk.ends_with_data,
+        )
 
 
 class LazyLeafFile:
@@ -48,6 +54,7 @@ class LazyLeafFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._walked: _Walked | None = None
+        self._head_is_early = False
         with open_unchanged(path) as (file, self.state):
             walk = LeafWalk(file, path)
             if not walk.to_data() or not walk.head["users"]:
@@ -59,9 +66,18 @@ class LazyLeafFile:
     @property
     def hierarchies(self) -> Sequence[Any] | None:
         """[users], or None. Where they don't stand before the data, the file is walked through to look after it."""
-        if self._early_hierarchies is not None:
+        if self._early_hierarchies is not None or self._head_is_early:
             return self._early_hierarchies
         return self._walk().hierarchies
+
+    @property
+    def ends_with_data(self) -> bool:
+        """Whether nothing stands after the data; the file is walked through to tell."""
+        return self._walk().ends_with_data
+
+    def trust_early_head(self) -> None:
+        """Take note that the file, as it is, ends with the data, which another process has found and kept."""
+        self._head_is_early = True
 
     def check_unchanged(self) -> None:
         """Raise DataError if the file is not the one that was opened."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fedsynth.errors import DataError
+from fedsynth.federated import LeafDataset
 from fedsynth.leaf import lazy
 from fedsynth.leaf.index import LeafWalk, open_file
 from fedsynth.leaf.lazy import LazyLeafFile
@@ -135,3 +136,13 @@ def test_a_file_cut_off_is_an_error_when_the_first_user_is_asked_for(write_leaf:
         file.samples(0)
     with pytest.raises(DataError, match="the text ends too early at byte"):
         _ = file.hierarchies
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_cached_file_is_not_walked_through_again(late: bool, write_leaf: WriteLeaf, walked: list[Path]) -> None:
+    path = write_leaf({"a": ([[1]], [2])}, **({"hierarchies": ["h"]} if late else {}))
+    for _ in range(2):
+        dataset = LeafDataset(path, cache=True)
+        assert dataset["a"].metadata == ({"hierarchy": "h"} if late else {})
+        assert dataset["a"].labels.tolist() == [2]
+    assert walked == [path] * (2 if late else 1)

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from fedsynth.leaf.decode import MAX_DEPTH
 from fedsynth.leaf.scan import Scanner
 
 Raw = msgspec.Raw | bytes
@@ -62,7 +63,7 @@ def read_user(text: bytes) -> UserSamples:
     try:
         user = _read(text)
     except RecursionError as error:
-        raise MalformedError("values nested too deeply (fedsynth reads up to about 1,000 levels)") from error
+        raise MalformedError(f"values nested too deeply, expected at most {MAX_DEPTH} levels") from error
     if len(user.x) != len(user.y):
         raise MalformedError(f"{len(user.x)} entries in x but {len(user.y)} in y")
     return user

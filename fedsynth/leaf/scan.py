@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from fedsynth.errors import DataError
 
@@ -18,6 +18,13 @@ _SPACE = re.compile(rb"[ \t\n\r]*")
 _SCALAR = re.compile(rb"[^ \t\n\r,\]}]*")
 
 
+class Readable(Protocol):
+    """What a scanner needs of a file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes from where the last ones ended, none at the end."""
+
+
 class Scanner:
     """Read one JSON document from the front, a value at a time.
 
@@ -25,7 +32,7 @@ class Scanner:
     linear whatever strings and nesting hold. Values are delimited, not checked: decode what `value` returns.
     """
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: Readable, path: Path) -> None:
         self.path = path
         self._file = file
         self._data = file.read(BLOCK)
@@ -93,7 +100,7 @@ class Scanner:
             raise self.error(f"found {self._here()} where a key was expected")
         offset, text = self.value()
         try:
-            return str(json.loads(text))
+            return str(json.loads(text.decode()))  # bytes would pass as UTF-8 that isn't: surrogates one by one
         except ValueError as error:
             raise self.error(f"a key that is not valid JSON ({error})", offset) from error
 

@@ -21,7 +21,7 @@ from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import BLOCK, FileState, stamp_file
 
 APART = pytest.mark.parametrize("hash_apart", [False, True])
-SECONDS = 10
+SECONDS = 60
 """Within which everything ends, on a busy machine too."""
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from fedsynth.engine import Progress, check_shared, no_progress
 from fedsynth.leaf.plan import FilePlan, Masked, Ordered, Pick, Pooled, Whole
 from fedsynth.leaf.reader import LeafIndex, SampleOffsets, SampleReader
-from fedsynth.leaf.samples import join_samples
+from fedsynth.leaf.samples import sample_pieces
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import FileStamp, FileState
 from fedsynth.system import naming
@@ -83,16 +83,16 @@ def _write_whole(pick: Whole, reader: SampleReader, writer: LeafWriter) -> None:
 
 def _write_masked(pick: Masked, reader: SampleReader, writer: LeafWriter) -> None:
     user = reader.samples(pick.user)
-    writer.write_user(join_samples(list(compress(user.x, pick.mask)), list(compress(user.y, pick.mask))))
+    writer.write_user(*sample_pieces(list(compress(user.x, pick.mask)), list(compress(user.y, pick.mask))))
 
 
 def _write_ordered(pick: Ordered, reader: SampleReader, writer: LeafWriter) -> None:
     user = reader.samples(pick.user)
-    writer.write_user(join_samples([user.x[n] for n in pick.samples], [user.y[n] for n in pick.samples]))
+    writer.write_user(*sample_pieces([user.x[n] for n in pick.samples], [user.y[n] for n in pick.samples]))
 
 
 def _write_pooled(pick: Pooled, reader: SampleReader, writer: LeafWriter) -> None:
-    writer.write_user(join_samples(*reader.pooled(pick.samples)))
+    writer.write_user(*sample_pieces(*reader.pooled(pick.samples)))
 
 
 _CARRIERS: dict[type, Callable[[Any, SampleReader, LeafWriter], None]] = {
@@ -138,7 +138,7 @@ def _located(source: LeafIndex, target: Path) -> Iterator[LeafIndex]:
         with SampleReader(source) as reader, LeafWriter(path, counts.users, counts.num_samples) as writer:
             for user in range(len(counts.users)):
                 samples = reader.samples(user)
-                writer.write_user(join_samples(samples.x, samples.y))
+                writer.write_user(*sample_pieces(samples.x, samples.y))
             _, index = writer.finish()
         index = dataclasses.replace(index, counts=counts)
         yield dataclasses.replace(index, samples=_find_samples(index))

@@ -84,6 +84,7 @@ class LeafWalk:
             self.sizes.append(len(text))
             if self._num_samples is None or name in self._num_samples:  # else the end tells whether another is missing
                 yield name, offset, text
+            del text
         self._finish()
 
     def pass_users(self) -> LeafWalk:

@@ -13,7 +13,7 @@ from fedsynth.engine import Progress, check_shared, no_progress
 from fedsynth.errors import DataError
 from fedsynth.leaf.index import LeafWalk, check_unchanged, open_file, open_unchanged
 from fedsynth.leaf.plan import Counts
-from fedsynth.leaf.samples import MalformedError, Raw, UserSamples, join_samples, read_user, split_standard
+from fedsynth.leaf.samples import MalformedError, Raw, UserSamples, is_standard, read_user, split_standard
 from fedsynth.leaf.scan import Readable
 from fedsynth.records.stamp import FileStamp, FileState
 from fedsynth.system import read_at, read_slices
@@ -116,9 +116,10 @@ def _index(file: Readable, path: Path, state: FileState, progress: Progress, *, 
     for name, offset, text in walk.users():
         user = check_user(path, name, offset, text)
         walk.check_size(name, len(user.x))
-        standard.append(user.text is text or join_samples(user.x, user.y) == text)
+        standard.append(user.text is text or is_standard(text, user.x, user.y))
         if sample_offsets is not None and standard[-1]:
             sample_offsets.add(offset, user)
+        del text, user  # before the next one is read: each may be large
         progress(1)
     users = walk.head["users"]
     position = {user: number for number, user in enumerate(users)}

@@ -151,14 +151,15 @@ class StageRunner:
         """Index and check the files that this run did not write itself; samples: their samples' places too."""
         unread = [path for path in paths if path not in self._written]
         known = [self._workspace.manifest.find(path) for path in unread]
-        before = {path: path.stat() for path in unread}
         jobs = [
             IndexJob(path, None if record is None else record.md5, samples)
             for path, record in zip(unread, known, strict=True)
         ]
         read = dict(self._written)
-        for path, (index, md5) in zip(unread, self._engine.map(index_file, jobs), strict=True):
-            read[path] = index, FileStamp(before[path].st_size, before[path].st_mtime_ns, md5)
+        for path, record, (index, stamp) in zip(unread, known, self._engine.map(index_file, jobs), strict=True):
+            if record is not None and (stamp.size, stamp.mtime_ns) != (record.size, record.mtime_ns):
+                raise DataError(f"{path}: changed while it was read; run the same command again")
+            read[path] = index, stamp
         return [_Input(FileRecord.of(self._final(path), read[path][1]), read[path][0]) for path in paths]
 
     def _carry_out(self, stage: Stage, plan: StagePlan, inputs: Sequence[_Input], draft: Draft) -> list[FileRecord]:

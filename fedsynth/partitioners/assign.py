@@ -13,7 +13,7 @@ from fedsynth.errors import UsageError
 from fedsynth.partitioners.by_classes import deal_classes, deal_shards
 from fedsynth.partitioners.by_dirichlet import deal_classes_by_dirichlet, deal_users_by_dirichlet
 from fedsynth.partitioners.column import Column
-from fedsynth.partitioners.draws import ORDER, Places, grouping, stream
+from fedsynth.partitioners.draws import ORDER, Places, grouping, shuffled_range, stream
 from fedsynth.partitioners.minimum import meet_minimum
 from fedsynth.partitioners.request import SCHEMES, Request
 from fedsynth.partitioners.sizes import deal_by_size
@@ -73,6 +73,8 @@ def deal(totals: Sizes, request: Request) -> Places:
     if num_users is None or request.scheme not in _DEALERS:
         raise UsageError(f"scheme is {request.scheme}, expected one of {', '.join(set(SCHEMES) & set(_DEALERS))}")
     num_samples = int(totals.sum())
+    if num_samples >= 1 << 31:
+        raise UsageError(f"there are {num_samples:,} samples, expected less than {1 << 31:,}; deal them in parts")
     if num_users > num_samples:
         raise UsageError(f"users is {num_users:,}, expected at most {num_samples:,}, the number of samples")
     if num_users * request.min_samples > num_samples:
@@ -85,9 +87,9 @@ def deal(totals: Sizes, request: Request) -> Places:
     return meet_minimum(dealt, num_users, request.min_samples, request.seed)
 
 
-def in_order(by: Column, seed: int) -> NDArray[np.int64]:
+def in_order(by: Column, seed: int) -> NDArray[np.int32]:
     """Return all samples in the order of their classes, at random within each."""
-    shuffled = stream(seed, ORDER).permutation(len(by.codes))
+    shuffled = shuffled_range(stream(seed, ORDER), len(by.codes))
     return shuffled[grouping(by.codes[shuffled], len(by.values))]
 
 

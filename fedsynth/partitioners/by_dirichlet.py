@@ -16,6 +16,7 @@ from fedsynth.partitioners.draws import (
     Places,
     dirichlet,
     grouping,
+    shuffled_range,
     stream,
     whole_parts,
 )
@@ -66,7 +67,7 @@ def deal_users_by_dirichlet(totals: Sizes, request: Request) -> Places:
     slot_class = np.empty(num_samples, np.int32)
     left = totals.copy()
     slots = np.arange(num_samples, dtype=np.int32)
-    waiting = stream(request.seed, DEAL).permutation(num_samples).astype(np.int32)
+    waiting = shuffled_range(stream(request.seed, DEAL), num_samples)
     wanted = _draw_classes(shares, slot_user, slots, request.seed, 0)[waiting]
     waiting = _honour(wanted, waiting, slot_class, left)
     for number in range(1, _ROUNDS):

@@ -27,6 +27,13 @@ def stream(seed: int, *key: int) -> RandomState:
     return RandomState(PCG64(SeedSequence(seed, spawn_key=key)))
 
 
+def shuffled_range(rng: RandomState, size: int) -> NDArray[np.int32]:
+    """Return 0 to size - 1 in random order: what `permutation` does, in half of its memory. size: below 2**31."""
+    numbers = np.arange(size, dtype=np.int32)
+    rng.shuffle(numbers)
+    return numbers
+
+
 def grouping(values: Ints, bound: int) -> NDArray[np.int64]:
     """Return the order that sorts whole numbers in [0, bound), equal ones as they stand: [n], in linear time."""
     if bound <= _RADIX:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fedsynth.partitioners.draws import MINIMUM, Places, grouping, stream
+from fedsynth.partitioners.draws import MINIMUM, Places, grouping, shuffled_range, stream
 
 
 def meet_minimum(dealt: Places, num_users: int, least: int, seed: int) -> Places:
@@ -19,11 +19,11 @@ def meet_minimum(dealt: Places, num_users: int, least: int, seed: int) -> Places
     if not missing.any():
         return dealt
     rng = stream(seed, MINIMUM)
-    order = rng.permutation(len(dealt)).astype(np.int32)
+    order = shuffled_range(rng, len(dealt))
     order = order[grouping(dealt[order], num_users)]
     rank = np.arange(len(dealt)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     spare = np.sort(order[rank >= least])
-    moved = np.sort(spare[rng.permutation(len(spare))[: missing.sum()]])
+    moved = np.sort(spare[shuffled_range(rng, len(spare))[: missing.sum()]])
     result = dealt.copy()
     result[moved] = np.repeat(np.arange(num_users, dtype=np.int32), missing)
     return result

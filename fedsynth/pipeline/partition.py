@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fedsynth.engine import INLINE, Engine
-from fedsynth.errors import DataError, StageError, UsageError, named
-from fedsynth.partitioners.assign import Assignment, assign, assign_naturally
+from fedsynth.errors import StageError, UsageError, named
+from fedsynth.partitioners.assign import assign, assign_naturally
 from fedsynth.pipeline.checks import outputs_changed
-from fedsynth.pipeline.draft import Draft
+from fedsynth.pipeline.partition_files import Dealt, write_assignment, write_data
 from fedsynth.pipeline.partition_levels import Reached, solve_levels, with_levels
-from fedsynth.pipeline.partition_measures import swapped
 from fedsynth.pipeline.run import Bar, StageResult, no_bar
-from fedsynth.pipeline.spill import PartJob, Spill, write_part
-from fedsynth.pipeline.wish import Columns, Wish, class_labels, read_columns
+from fedsynth.pipeline.wish import Wish, read_columns
 from fedsynth.pipeline.workspace import Workspace, open_workspace
-from fedsynth.records.layout import ALL_DATA, in_use, shard_names
+from fedsynth.records.layout import ALL_DATA, in_use
 from fedsynth.records.manifest import FileRecord, SourceRecord, StageRecord
 from fedsynth.records.stamp import FileStamp, stamp_file
 from fedsynth.sources.open import open_source
 from fedsynth.sources.source import Source, standing_still
-from fedsynth.system import naming
-from fedsynth.truth import FILE_NAME as TRUTH_FILE
-from fedsynth.truth import TruthWriter
 from fedsynth.version import __version__
 
 Tell = Callable[[str], None]
@@ -100,8 +87,8 @@ def _make(workspace: Workspace, wish: Wish, engine: Engine, bar: Bar, tell: Tell
             dealt = _deal(source, wish, bar, tell)
             tell("summing up the source")
             sums = [SourceRecord.of(file, stamp_file(file)) for file in source.files]
-            _write_assignment(draft.meta_file(ASSIGNMENT), dealt, sums)
-            files = {} if wish.assignment_only else _write_data(draft, source, dealt, engine, bar)
+            write_assignment(draft.meta_file(ASSIGNMENT), dealt, sums)
+            files = {} if wish.assignment_only else write_data(draft, source, dealt, engine, bar)
         record = None if wish.assignment_only else _record(workspace, dealt, files, sums)
         if record is not None:
             draft.add_record(record)
@@ -111,17 +98,7 @@ def _make(workspace: Workspace, wish: Wish, engine: Engine, bar: Bar, tell: Tell
     return PartitionResult(stage, dealt.reached, *counts, workspace.meta_dir / ASSIGNMENT)
 
 
-@dataclass(frozen=True)
-class _Dealt:
-    """Everything that is decided. wish: with the knobs that were found."""
-
-    wish: Wish
-    columns: Columns
-    found: Assignment
-    reached: Sequence[Reached]
-
-
-def _deal(source: Source, wish: Wish, bar: Bar, tell: Tell) -> _Dealt:
+def _deal(source: Source, wish: Wish, bar: Bar, tell: Tell) -> Dealt:
     with bar("read labels", 0) as progress:
         columns = read_columns(source, wish, progress)
     reached: Sequence[Reached] = []
@@ -139,103 +116,17 @@ def _deal(source: Source, wish: Wish, bar: Bar, tell: Tell) -> _Dealt:
         raise UsageError(
             f"{named('num_shards')} is {wish.num_shards}, expected 1 to the number of users, {len(found.users)}"
         )
-    return _Dealt(replace(wish, request=request), columns, found, reached)
-
-
-def _write_data(draft: Draft, source: Source, dealt: _Dealt, engine: Engine, bar: Bar) -> dict[str, FileStamp]:
-    """Write all_data and the truth; return the files' stamps by name."""
-    found, num_shards = dealt.found, dealt.wish.num_shards
-    bounds = [len(found.users) * shard // num_shards for shard in range(num_shards + 1)]
-    folder = draft.add_folder(ALL_DATA)
-    sizes = found.num_samples.tolist()
-    with _passing(draft.root / "spill") as passing:
-        spill = _spill(passing, source, dealt, bounds[1:], bar)
-        parts = [range(*pair) for pair in itertools.pairwise(bounds)]
-        jobs = [
-            PartJob(folder / name, found.users[part.start : part.stop], sizes[part.start : part.stop], spilled)
-            for name, part, spilled in zip(shard_names(num_shards), parts, map(spill.of_users, parts), strict=True)
-        ]
-        with bar(_STAGE, len(found.users)) as progress:
-            results = engine.map(write_part, jobs, progress=progress, users=lambda job: len(job.users))
-            stamps = {job.path.name: stamp for job, stamp in zip(jobs, results, strict=True)}
-    _write_truth(draft.meta_file(TRUTH_FILE), dealt, list(stamps.values()))
-    return stamps
-
-
-def _spill(folder: Path, source: Source, dealt: _Dealt, ends: Sequence[int], bar: Bar) -> Spill:
-    """Read the samples and sort them roughly by user."""
-    samples, user_of, y = dealt.columns.samples, dealt.found.user_of, _labels(dealt)
-    assert samples is not None  # read_columns chose them: they are wanted
-    spill = Spill(folder, dealt.found.num_samples, ends, y.dtype)
-    row = 0
-    with bar("read samples", len(user_of)) as progress:
-        for batch in source.batches(samples.names):
-            x = samples.samples(batch)
-            rows = slice(row, row + len(x))
-            if len(user_of[rows]) < len(x):
-                break
-            spill.add(user_of[rows], y[rows], x)
-            row += len(x)
-            progress(len(x))
-    if row != len(user_of):
-        raise DataError(f"{source.path}: changed while it was read; run the same command again")
-    return spill
-
-
-def _labels(dealt: _Dealt) -> NDArray[Any]:
-    """Return what is written as y: [samples], after exchanges of labels."""
-    columns = dealt.columns
-    if dealt.found.swaps is None or columns.classes is None:
-        return columns.y
-    labels: NDArray[np.int64] = class_labels(columns.classes)[swapped(dealt.found, columns.classes.codes)]
-    return labels
-
-
-def _write_assignment(path: Path, dealt: _Dealt, sources: Sequence[SourceRecord]) -> None:
-    """Write who has which row: user_of [rows], positions in users [users]; and what was asked, of which files."""
-    found = dealt.found
-    arrays: dict[str, Any] = {
-        "users": np.array(found.users, np.str_),
-        "user_of": found.user_of,
-        "parameters": np.array(json.dumps(_recorded(dealt), sort_keys=True)),
-        "source_files": np.array([source.path for source in sources]),
-        "source_md5": np.array([source.md5 for source in sources]),
-    }
-    if found.clusters is not None and found.swaps is not None:
-        assert dealt.columns.classes is not None  # labels that are exchanged are classes
-        arrays |= {"cluster": found.clusters, "swaps": found.swaps, "class_labels": class_labels(dealt.columns.classes)}
-    with naming(path):
-        np.savez(path, **arrays)
-
-
-def _write_truth(path: Path, dealt: _Dealt, data: Sequence[FileStamp]) -> None:
-    """Write what is true of the users: their clusters, and how each exchanges labels; there are no models."""
-    found = dealt.found
-    parameters = {key: value for key, value in _recorded(dealt).items() if key in _TRUE}
-    shared: dict[str, Any] = {}
-    with TruthWriter(path, len(found.users)) as truth:
-        if found.clusters is not None and found.swaps is not None and dealt.columns.classes is not None:
-            for cluster in found.clusters.tolist():
-                truth.add({"cluster": cluster})
-            shared = {"swaps": found.swaps, "class_labels": class_labels(dealt.columns.classes)}
-            sizes = np.bincount(found.clusters, minlength=len(found.swaps))
-            parameters["prob_clusters"] = (sizes / sizes.sum()).tolist()
-        parameters = {"model": _STAGE, **parameters}
-        truth.finish(found.users, found.num_samples.tolist(), parameters, shared, data=data)
-
-
-_TRUE = ("scheme", "alpha", "sigma", "classes", "shards", "min_samples", "clusters", "swap_labels", "seed")
-"""The parameters that the truth has, as the manifest has them."""
+    return Dealt(replace(wish, request=request), columns, found, reached)
 
 
 def _record(
-    workspace: Workspace, dealt: _Dealt, files: Mapping[str, FileStamp], sources: Sequence[SourceRecord]
+    workspace: Workspace, dealt: Dealt, files: Mapping[str, FileStamp], sources: Sequence[SourceRecord]
 ) -> StageRecord:
     folder = workspace.data_dir / ALL_DATA
     return StageRecord(
         stage=_STAGE,
         fedsynth=__version__,
-        parameters=_recorded(dealt),
+        parameters=dealt.recorded,
         seed=dealt.wish.request.seed,
         inputs=[],
         outputs=[FileRecord.of(folder / name, stamp) for name, stamp in files.items()],
@@ -243,13 +134,6 @@ def _record(
         after={ALL_DATA: {"users": len(dealt.found.users), "samples": len(dealt.found.user_of)}},
         sources=sources,
     )
-
-
-def _recorded(dealt: _Dealt) -> dict[str, Any]:
-    """Return what was asked and found, as JSON values."""
-    names = dealt.columns.label_names
-    found = {level.knob: level.value for level in dealt.reached}
-    return {**dealt.wish.recorded, **found, **({"label_names": list(names)} if names else {})}
 
 
 def _require_same(workspace: Workspace, wish: Wish) -> StageRecord:
@@ -277,13 +161,3 @@ def _require_same(workspace: Workspace, wish: Wish) -> StageRecord:
 
 _ASKED = ("label", "by", "user", "bins", "x", "users", "alpha", "sigma", "sizes", "classes", "shards", "targets")
 """Parameters that a wish may leave out."""
-
-
-@contextlib.contextmanager
-def _passing(folder: Path) -> Iterator[Path]:
-    """Make a folder for the block alone."""
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -75,14 +75,14 @@ class Wish:
 class Columns:
     """What was read of a source but for the samples themselves. names: users, for scheme natural alone.
 
-    y: [rows] what is written as labels; label_names: what they stand for, [] if for themselves; classes: the labels as
-    classes, None where they are none; by: what is dealt by; samples: which columns make a sample.
+    by: what is dealt by; classes: the labels as classes, None where they are none, and then numbers [rows] are the
+    labels; label_names: what labels stand for, [] if for themselves; samples: which columns make a sample.
     """
 
     by: Column
     classes: Column | None
     names: Column | None
-    y: NDArray[Any]
+    numbers: NDArray[np.float64] | None
     label_names: Sequence[str] = field(default_factory=list)
     samples: SampleColumns | None = None
 
@@ -110,8 +110,8 @@ def read_columns(source: Source, wish: Wish, progress: Progress) -> Columns:
     classes = _classes(gathered[label], needed=(by == label and wish.bins is None) or wish.request.clusters > 1)
     dealt_by = classes if by == label and wish.bins is None and classes else gathered[by].column(wish.bins)
     names = None if wish.user is None else gathered[wish.user].column()
-    y, label_names = _labels(source, label, gathered[label], classes)
-    return Columns(dealt_by, classes, names, y, label_names, samples)
+    numbers = gathered[label].values().astype(np.float64) if classes is None else None
+    return Columns(dealt_by, classes, names, numbers, _label_names(source, label, classes), samples)
 
 
 def _label_column(source: Source, wish: Wish) -> str:
@@ -139,15 +139,11 @@ def _classes(gathered: Gatherer, *, needed: bool) -> Column | None:
         return None
 
 
-def _labels(
-    source: Source, label: str, gathered: Gatherer, classes: Column | None
-) -> tuple[NDArray[Any], Sequence[str]]:
-    """Return what is written as y, and the labels' names: texts get numbers in their order, numbers stay."""
-    if classes is None:
-        return gathered.values().astype(np.float64), []
-    if isinstance(classes.values[0], str):
-        return classes.codes.astype(np.int64), list(classes.values)
-    return class_labels(classes)[classes.codes], list(source.columns[label].label_names)
+def _label_names(source: Source, label: str, classes: Column | None) -> Sequence[str]:
+    """Return what labels 0, 1, ... stand for: texts are numbered in their order, numbers stay."""
+    if classes is not None and isinstance(classes.values[0], str):
+        return list(classes.values)
+    return list(source.columns[label].label_names)
 
 
 def class_labels(classes: Column) -> NDArray[np.int64]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from fedsynth.leaf.values import read_values
 from fedsynth.records.layout import json_files
@@ -41,4 +44,9 @@ class LeafSource:
 def _column(name: str, user: str, rows: Sequence[tuple[Any, Any]]) -> Any:
     if name == "user":
         return [user] * len(rows)
-    return [bytes(x) for x, _ in rows] if name == "x" else [y for _, y in rows]
+    return [_text(x) for x, _ in rows] if name == "x" else [y for _, y in rows]
+
+
+def _text(x: Any) -> bytes:
+    """Return a sample's text, as it is wherever `read_values` did not have to parse it."""
+    return bytes(x) if isinstance(x, msgspec.Raw) else json.dumps(x).encode()

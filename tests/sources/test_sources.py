@@ -90,6 +90,13 @@ def test_npz_is_read_by_rows(tmp_path: Path, save: Callable[..., None]) -> None:
     assert read(source, ["names"], "y")[0] == ["a", "bc"] * 250
 
 
+def test_samples_of_leaf_files_that_had_to_be_parsed_are_the_same(tmp_path: Path, write_leaf: Any) -> None:
+    """Labels beyond 64 bits take the slow way of reading, which parses x as well."""
+    write_leaf({"u": ([[1, 2.5], ["a"]], [2**70, 1])}, "all/a.json")
+    batch = next(open_source(tmp_path / "all").batches(["x", "y"]))
+    assert [json.loads(text) for text in batch["x"]] == [[1, 2.5], ["a"]] and list(batch["y"]) == [2**70, 1]
+
+
 def test_leaf_files_are_pooled(tmp_path: Path, write_leaf: Any) -> None:
     write_leaf({"u": ([[1, 2.50], [3, 4]], [0, 1]), "v": (["text"], [2])}, "all/a.json")
     write_leaf({"w": ([{"any": 1}], [3])}, "all/b.json")

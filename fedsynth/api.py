@@ -17,7 +17,9 @@ from fedsynth.partitioners.assign import Assignment, assign, assign_naturally
 from fedsynth.partitioners.column import Column, to_column
 from fedsynth.partitioners.draws import grouping
 from fedsynth.partitioners.request import DEFAULT_SEED, Request
+from fedsynth.pipeline.partition_levels import solve_levels, with_knobs, with_levels
 from fedsynth.pipeline.partition_measures import measure_assignment, swapped
+from fedsynth.pipeline.target import Asked, make_targets
 
 Ints = NDArray[np.int64]
 
@@ -37,6 +39,7 @@ def partition(
     min_samples: int = 1,
     clusters: int = 1,
     swap_labels: int = 0,
+    targets: Asked | None = None,
     seed: int = DEFAULT_SEED,
 ) -> Partition:
     """Deal samples to users; every sample goes to exactly one.
@@ -54,30 +57,33 @@ def partition(
         natural                         users are given
 
     min_samples: of the smallest user, met by moving as few samples as possible. clusters, swap_labels: in each cluster
-    of users but the first, so many classes exchange their labels in a cycle. The same seed gives the same partition on
-    every machine. Raises UsageError for what is impossible, saying what would be possible, and DataError for labels
-    that are no classes.
+    of users but the first, so many classes exchange their labels in a cycle. targets: measures and the levels that they
+    are to have, such as {"label.hellinger": 0.5}: the parameter that moves each, alpha, sigma, classes or shards, is
+    found, and stands in the partition's `request`. The same seed gives the same partition on every machine. Raises
+    UsageError for what is impossible, saying what would be possible, and DataError for labels that are no classes.
     """
     names = _names(users, scheme)
-    request = Request(
-        scheme=scheme,
-        users=None if names is not None or users is None else index(users),  # type: ignore[arg-type]
-        alpha=alpha,
-        sigma=sigma,
-        sizes=None if sizes is None else [index(size) for size in sizes],
-        classes=classes,
-        shards=shards,
-        min_samples=min_samples,
-        clusters=clusters,
-        swap_labels=swap_labels,
-        seed=seed,
-    )
+    levels = make_targets(targets or {})
+    given = {
+        "users": None if names is not None or users is None else index(users),  # type: ignore[arg-type]
+        "alpha": alpha,
+        "sigma": sigma,
+        "sizes": None if sizes is None else [index(size) for size in sizes],
+        "classes": classes,
+        "shards": shards,
+        "min_samples": min_samples,
+        "clusters": clusters,
+        "swap_labels": swap_labels,
+        "seed": seed,
+    }
+    request = Request(scheme=scheme, **with_knobs(scheme, levels, given))
     dealt_by = to_column(labels if by is None else by, name="labels" if by is None else "by", bins=bins)
     classes_there = dealt_by if by is None and bins is None else _classes_of(labels, needed=clusters > 1)
     known = classes_there or dealt_by
     for column in (known, names):
         if column is not None and len(column.codes) != len(dealt_by.codes):
             raise DataError(f"columns have {len(dealt_by.codes)} and {len(column.codes)} values, expected one a sample")
+    request = with_levels(request, solve_levels(dealt_by, classes_there, request, levels))
     found = assign(dealt_by, known, request) if names is None else assign_naturally(names, known, request)
     return Partition(found, labels, classes_there, request)
 

@@ -99,6 +99,18 @@ def test_an_infinite_alpha_makes_users_alike() -> None:
     assert all((np.bincount(LABELS[indices]) == 10).all() for indices in part.values())
 
 
+def test_levels_are_asked_for_by_measure() -> None:
+    levels = {"label.hellinger": 0.6, "quantity.gini": (0.4, 0.01)}
+    part = fedsynth.partition(LABELS, users=30, scheme="inner-dirichlet", targets=levels)
+    assert part.measure()["label.hellinger"] == pytest.approx(0.6, abs=0.005)
+    assert part.measure()["quantity.gini"] == pytest.approx(0.4, abs=0.01)
+    asked = part.request
+    same = fedsynth.partition(LABELS, users=30, scheme="inner-dirichlet", alpha=asked.alpha, sigma=asked.sigma)
+    assert (same.user_of == part.user_of).all()
+    with pytest.raises(UsageError, match=r"alpha is given, and label\.hellinger would choose it"):
+        fedsynth.partition(LABELS, users=30, alpha=1.0, targets={"label.hellinger": 0.6})
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

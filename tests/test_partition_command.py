@@ -242,7 +242,7 @@ def test_what_makes_no_sense_is_one_sentence_and_leaves_nothing(
 
 def test_numbers_to_deal_by_need_bins(tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", x=X, y=X[:, 0])
-    assert "cut them into bins" in run(tmp_path, "partition", "own.npz", *OPTIONS, check=1).stderr
+    assert "cut them into --bins" in run(tmp_path, "partition", "own.npz", *OPTIONS, check=1).stderr
     run(tmp_path, "partition", "own.npz", "--users", 5, "--scheme", "classes", "--classes", 1, "--bins", 5)
     ranges = sorted((min(user["y"]), max(user["y"])) for user in users(tmp_path / "data/all_data").values())
     assert all(high <= low for (_, high), (low, _) in itertools.pairwise(ranges))

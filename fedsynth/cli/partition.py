@@ -81,14 +81,12 @@ def partition(
     **options: Any,
 ) -> None:
     """Deal the samples of SOURCE (Parquet, Arrow, CSV, npz, LEAF's or Hugging Face's folders) to users: all_data."""
-    from fedsynth.partitioners.request import SCHEMES, Request
+    from fedsynth.partitioners.request import Request
     from fedsynth.pipeline.partition import partition_source  # NumPy, which only this command pays
     from fedsynth.pipeline.partition_levels import with_knobs
     from fedsynth.pipeline.target import parse_target
     from fedsynth.pipeline.wish import Wish
 
-    if scheme not in SCHEMES:
-        raise UsageError(f"--scheme is {scheme!r}, expected one of {', '.join(SCHEMES)}")
     levels = [parse_target(text) for text in targets]
     given = {name: options.pop(name) for name in _REQUEST}
     request = Request(scheme=scheme, **with_knobs(scheme, levels, given))

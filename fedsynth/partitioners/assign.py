@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 from fedsynth.partitioners.by_classes import deal_classes, deal_shards
 from fedsynth.partitioners.by_dirichlet import deal_classes_by_dirichlet, deal_users_by_dirichlet
 from fedsynth.partitioners.column import Column
@@ -71,15 +71,17 @@ def deal(totals: Sizes, request: Request) -> Places:
     """Give a user to each sample, taken in the order of their classes, of so many each: [samples]."""
     num_users = request.users if request.sizes is None else len(request.sizes)
     if num_users is None or request.scheme not in _DEALERS:
-        raise UsageError(f"scheme is {request.scheme}, expected one of {', '.join(set(SCHEMES) & set(_DEALERS))}")
+        raise UsageError(
+            f"{named('scheme')} is {request.scheme}, expected one of {', '.join(set(SCHEMES) & set(_DEALERS))}"
+        )
     num_samples = int(totals.sum())
     if num_samples >= 1 << 31:
         raise UsageError(f"there are {num_samples:,} samples, expected less than {1 << 31:,}; deal them in parts")
     if num_users > num_samples:
-        raise UsageError(f"users is {num_users:,}, expected at most {num_samples:,}, the number of samples")
+        raise UsageError(f"{named('users')} is {num_users:,}, expected at most {num_samples:,}, the number of samples")
     if num_users * request.min_samples > num_samples:
         raise UsageError(
-            f"min_samples is {request.min_samples:,} for {num_users:,} users, expected at most "
+            f"{named('min_samples')} is {request.min_samples:,} for {num_users:,} users, expected at most "
             f"{num_samples // num_users:,}: there are {num_samples:,} samples; or at most "
             f"{num_samples // request.min_samples:,} users"
         )
@@ -98,6 +100,8 @@ def with_clusters(users: Sequence[str], user_of: NDArray[np.int32], labels: Colu
     if request.clusters == 1:
         return Assignment(users, user_of)
     if request.clusters > len(users):
-        raise UsageError(f"clusters is {request.clusters}, expected at most {len(users)}, the number of users")
+        raise UsageError(
+            f"{named('clusters')} is {request.clusters}, expected at most {len(users)}, the number of users"
+        )
     swaps = draw_swaps(len(labels.values), request)
     return Assignment(users, user_of, draw_clusters(len(users), request), swaps)

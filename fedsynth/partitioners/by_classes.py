@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 from fedsynth.partitioners.draws import DEAL, SHARES, Places, grouping, stream, whole_parts
 from fedsynth.partitioners.request import Request
 from fedsynth.partitioners.within_classes import Holdings
@@ -46,7 +46,8 @@ def deal_shards(totals: Sizes, request: Request) -> Places:
     num_samples, num_shards = int(totals.sum()), request.users * request.shards
     if num_shards > num_samples:
         raise UsageError(
-            f"shards is {request.shards} for {request.users:,} users, {num_shards:,} in all, expected at most as many "
+            f"{named('shards')} is {request.shards} for {request.users:,} users, {num_shards:,} in all, expected at "
+            "most as many "
             f"as there are samples, {num_samples:,}: at most {num_samples // request.users} a user"
         )
     ends = np.arange(num_shards + 1) * num_samples // num_shards
@@ -58,11 +59,14 @@ def deal_shards(totals: Sizes, request: Request) -> Places:
 def _check_possible(totals: Sizes, num_users: int, each: int) -> None:
     num_classes = len(totals)
     if each > num_classes:
-        raise UsageError(f"classes is {each}, expected at most {num_classes}, the number of classes that there are")
+        raise UsageError(
+            f"{named('classes')} is {each}, expected at most {num_classes}, the number of classes that there are"
+        )
     if num_users * each < num_classes:
         needed = -(-num_classes // each)
         raise UsageError(
-            f"users is {num_users} of {each} classes each, expected at least {needed}: else some of the {num_classes} "
+            f"{named('users')} is {num_users} of {each} classes each, expected at least {needed}: else some of the "
+            f"{num_classes} "
             "classes would go to nobody"
         )
     smallest, sharing = int(totals.min()), -(-num_users * each // num_classes)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 from fedsynth.partitioners.draws import (
     DEAL,
     SHARES,
@@ -61,7 +61,7 @@ def deal_users_by_dirichlet(totals: Sizes, request: Request) -> Places:
     sizes = user_sizes(num_samples, request)
     if len(sizes) * len(totals) > _MOST_CELLS:
         most = _MOST_CELLS // len(totals)
-        raise UsageError(f"users is {len(sizes):,}, expected at most {most:,} with {len(totals):,} classes")
+        raise UsageError(f"{named('users')} is {len(sizes):,}, expected at most {most:,} with {len(totals):,} classes")
     shares = _shares(totals, len(sizes), request)
     slot_user = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     slot_class = np.empty(num_samples, np.int32)

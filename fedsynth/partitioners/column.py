@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsynth.errors import DataError, UsageError
+from fedsynth.errors import DataError, UsageError, named
 
 Values = NDArray[Any]
 
@@ -67,9 +67,11 @@ def cut(array: Values, bins: int, name: str) -> Column:
     DataError for texts and NaN, UsageError for fewer than 2 bins or more than there are numbers.
     """
     if array.dtype.kind not in "biuf" or np.isnan(array).any():
-        raise DataError(f"{name} are not all numbers, expected numbers to cut into bins; leave bins out, or fix them")
+        raise DataError(
+            f"{name} are not all numbers, expected numbers to cut into bins; leave {named('bins')} out, or fix them"
+        )
     if not 2 <= bins <= len(array):
-        raise UsageError(f"bins is {bins}, expected 2 to {len(array)}, the number of samples")
+        raise UsageError(f"{named('bins')} is {bins}, expected 2 to {len(array)}, the number of samples")
     found, codes, counts = np.unique(array, return_inverse=True, return_counts=True)
     bin_of_value = (np.cumsum(counts) - counts) * bins // len(array)
     starts = np.flatnonzero(np.diff(bin_of_value, prepend=-1))
@@ -95,7 +97,8 @@ def _whole(array: Values, name: str) -> Values:
     if len(broken):
         row = int(broken[0])
         raise DataError(
-            f"{name} hold {array[row].item()} at position {row}, which is no class; cut them into bins, or name a "
+            f"{name} hold {array[row].item()} at position {row}, which is no class; cut them into {named('bins')}, or "
+            "name a "
             "column of classes"
         )
     return array.astype(np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 from fedsynth.partitioners.draws import DEAL, SIZES, Places, stream, whole_parts
 from fedsynth.partitioners.request import Request
 
@@ -21,7 +21,8 @@ def user_sizes(num_samples: int, request: Request) -> NDArray[np.int64]:
         total = sum(request.sizes)
         if total != num_samples:
             raise UsageError(
-                f"sizes adds up to {total:,}, expected {num_samples:,}, the number of samples: every one goes to a user"
+                f"{named('sizes')} adds up to {total:,}, expected {num_samples:,}, the number of samples: every one "
+                "goes to a user"
             )
         return np.array(request.sizes, np.int64)
     assert request.users is not None  # the request has looked

@@ -8,7 +8,7 @@ import random
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 from fedsynth.partitioners.draws import CLUSTERS, stream
 from fedsynth.partitioners.request import Request
 
@@ -30,11 +30,14 @@ def draw_swaps(num_classes: int, request: Request) -> Ints:
     """
     size = request.swap_labels
     if size > num_classes:
-        raise UsageError(f"swap_labels is {size}, expected at most {num_classes}, the number of classes that there are")
+        raise UsageError(
+            f"{named('swap_labels')} is {size}, expected at most {num_classes}, the number of classes that there are"
+        )
     possible = math.comb(num_classes, size) * math.factorial(size - 1)
     if request.clusters - 1 > possible:
         raise UsageError(
-            f"clusters is {request.clusters}, expected at most {possible + 1}: {size} of {num_classes} labels can be "
+            f"{named('clusters')} is {request.clusters}, expected at most {possible + 1}: {size} of {num_classes} "
+            "labels can be "
             f"exchanged in {possible} ways"
         )
     swaps = np.tile(np.arange(num_classes), (request.clusters, 1))

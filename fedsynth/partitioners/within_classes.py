@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 from fedsynth.partitioners.draws import Places
 
 Sizes = NDArray[np.int64]
@@ -41,8 +41,10 @@ class Holdings:
                 chain = self._find_chain(user, least)
                 if not chain:
                     raise UsageError(
-                        f"min_samples is {least:,}, but users of {self._owned.shape[1]} classes can't all have so "
-                        f"many: one would be left with {self._sizes[user]:,} at most; use a smaller min_samples, more "
+                        f"{named('min_samples')} is {least:,}, but users of {self._owned.shape[1]} classes can't all "
+                        "have so "
+                        f"many: one would be left with {self._sizes[user]:,} at most; use a smaller "
+                        f"{named('min_samples')}, more "
                         "classes a user or fewer users"
                     )
                 self._move(chain, least)

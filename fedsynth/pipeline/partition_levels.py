@@ -67,6 +67,8 @@ def solve_levels(by: Column, labels: Column | None, request: Request, targets: S
     saying which ones can.
     """
     knobs = choose_knobs(targets, request.scheme)
+    if not knobs:
+        return []
     ordered = None if labels is None else Column(labels.codes[in_order(by, request.seed)], labels.values)
     totals = by.totals
 

@@ -195,6 +195,15 @@ def standard_error_silenced() -> Iterator[None]:
         os.close(kept)
 
 
+def start_process_helper() -> None:
+    """Start multiprocessing's own helper before any process: started along with one it lets Ctrl-C through to that."""
+    if HAVE_SIGNAL_MASK:
+        from multiprocessing.resource_tracker import ensure_running
+
+        with interrupts_held(), standard_error_silenced():
+            ensure_running()
+
+
 def fill_standard_streams() -> None:
     """Open what of standard input, output and error is closed: the next file opened would be taken for it."""
     for stream in range(3):

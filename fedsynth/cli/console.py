@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import click
 
+from fedsynth.cli import OUT_OF_MEMORY
+from fedsynth.cli.output import say
 from fedsynth.engine import Progress, no_progress
 from fedsynth.errors import FedsynthError, UsageError
 from fedsynth.pipeline.checksums import Differences
@@ -28,7 +30,7 @@ _OS_ADVICE = {
 @contextlib.contextmanager
 def progress_bar(what: str, users: int) -> Iterator[Progress]:
     """Show a bar of users on standard error if that is a terminal."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield no_progress
         return
     from tqdm import tqdm  # 40 ms that only terminals pay
@@ -48,7 +50,7 @@ def show_result(result: StageResult) -> None:
     for name, after in record.after.items():
         what = f"{after['users']:,} users, {after['samples']:,} samples"
         verb = "kept, made before with the same parameters and input" if result.kept else "done"
-        click.echo(f"{record.stage.replace('_', ' ')}: {name}: {what}{seed}: {verb}")
+        say(f"{record.stage.replace('_', ' ')}: {name}: {what}{seed}: {verb}")
     if record.left_out.get("count"):
         count, users = record.left_out["count"], record.left_out["users"]
         more = ", ..." if count > len(users) else ""
@@ -59,14 +61,15 @@ def show_differences(differences: Differences) -> None:
     """Print how a folder differs from its checksums."""
     for kind in ("changed", "missing", "new"):
         for path in getattr(differences, kind):
-            click.echo(f"{kind}: {path}")
-    click.echo(f"{differences.same} files match")
+            say(f"{kind}: {path}")
+    say(f"{differences.same} files match")
 
 
 def warn(message: str) -> None:
     """Print one line on standard error, whatever names of users and files hold."""
     line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
-    click.echo(f"fedsynth: {line}", err=True)
+    with contextlib.suppress(OSError):  # closed or full: there is nowhere else to say it
+        click.echo(f"fedsynth: {line}", err=True)
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -86,7 +89,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         case OSError():
             return _explain_os_error(error), 1
         case MemoryError():
-            return "out of memory; split the largest file of the input into several", 1
+            return OUT_OF_MEMORY, 1
     raise error
 
 

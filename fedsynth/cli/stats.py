@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from fedsynth.cli.console import progress_bar
+from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, data_dir, dataset_name, option, scheduler, workers
 from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
@@ -45,7 +46,7 @@ def stats(
             path = path if engine.local else path.absolute()
             described = describe(path, features=not no_features, engine=engine, bar=progress_bar)
     if as_json:
-        click.echo(json.dumps(described.as_json(), indent=1))
+        say(json.dumps(described.as_json(), indent=1))
     else:
-        click.echo("\n".join(described.lines(name)))
+        say("\n".join(described.lines(name)))
     draw(path, name, described)

@@ -6,6 +6,7 @@ scheduler is asked every second, while a job is waited for, whether it is there 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import pickle
@@ -18,6 +19,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from typing import Any
 
 from fedsynth.errors import EngineError, FedsynthError
@@ -32,6 +34,7 @@ _WITHOUT_WORKERS_SECONDS = 5
 """So long the scheduler may be without workers: one that died is started anew by its nanny."""
 
 _HELD_PER_WORKER = 2
+_NO_SCHEDULER = "what listens there is no scheduler, or one of another version"
 _LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado", "asyncio")
 _AGAIN = "nothing of the stage was kept: run the same command again"
 
@@ -65,8 +68,9 @@ class Cluster:
     ) -> Iterator[tuple[Any, Any]]:
         for job in jobs:
             with self._explained():
-                message = pickle.dumps((__version__, pickle.dumps((function, job))))
-                waiting.append((job, self._client.submit(_work, message, pure=False)))
+                message = pickle.dumps(_Call(pickle.dumps((function, job))))
+                # Where fedsynth can't be imported, this is an error of the job and does not stop Dask's own processes.
+                waiting.append((job, self._client.submit(pickle.loads, message, pure=False)))
             if len(waiting) > self.threads * _HELD_PER_WORKER:
                 yield self._take(waiting)
         while waiting:
@@ -94,7 +98,10 @@ class Cluster:
         if self._count_threads():
             self._saw_workers = now
         elif now - self._saw_workers > _WITHOUT_WORKERS_SECONDS:
-            raise EngineError(f"{self._address}: all workers of the scheduler are gone; start some, {_AGAIN}")
+            raise EngineError(
+                f"{self._address}: all workers of the scheduler are gone; nothing of the stage was kept: start some "
+                "and run the same command again"
+            )
 
     def _count_threads(self) -> int:
         with self._explained():
@@ -122,10 +129,19 @@ class Cluster:
             ) from error
 
 
-def _work(message: bytes) -> bytes:
+@dataclass(frozen=True)
+class _Call:
+    """What is sent: read by a worker, it becomes what `_work` returns there."""
+
+    call: bytes
+
+    def __reduce__(self) -> tuple[Callable[[str, bytes], bytes], tuple[str, bytes]]:
+        return _work, (__version__, self.call)
+
+
+def _work(version: str, call: bytes) -> bytes:
     """Do a job on a worker and return whether that succeeded, and the result or the error."""
     try:
-        version, call = pickle.loads(message)
         if version != __version__:
             raise EngineError(
                 f"{platform.node()}: a Dask worker there has fedsynth {__version__}, this run is of {version}; "
@@ -156,12 +172,12 @@ def open_cluster(address: str) -> Iterator[Cluster]:
         from distributed import Client
     except ImportError as error:
         raise EngineError("a Dask cluster needs Dask, which is not installed: pip install 'fedsynth[dask]'") from error
-    _check_reachable(address)
     with _quiet():
+        _check_reachable(address)
         try:
             client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except Exception as error:  # what answers is no scheduler: nearly anything
-            raise _unreachable(address, "what answers there is no scheduler, or one of another version") from error
+            raise _unreachable(address, _NO_SCHEDULER) from error
         try:
             yield Cluster(address, client)
         finally:
@@ -187,16 +203,28 @@ def _check_reachable(address: str) -> None:
     def reach() -> None:
         try:
             socket.create_connection((match["host"].strip("[]"), int(match["port"])), _REACH_SECONDS).close()
+            if match["scheme"] != "tls":  # which needs certificates: Dask's configuration knows where they are
+                asyncio.run(_greet(address))
             found.append("")
-        except OSError as error:
-            found.append(str(error.strerror or error))
+        except OSError as error:  # an error of Dask's has no number
+            found.append(error.strerror or _NO_SCHEDULER)
+        except Exception:
+            found.append(_NO_SCHEDULER)
 
     thread = threading.Thread(target=reach, daemon=True)  # looking a name up knows no time limit
     thread.start()
-    thread.join(_REACH_SECONDS)
-    reason = found[0] if found else f"no answer in {_REACH_SECONDS} seconds"
+    thread.join(2 * _REACH_SECONDS)
+    reason = found[0] if found else f"no answer in {2 * _REACH_SECONDS} seconds"
     if reason:
         raise _unreachable(address, reason)
+
+
+async def _greet(address: str) -> None:
+    """Raise any error if what listens there does not answer as Dask's processes do."""
+    from distributed.comm import connect
+
+    comm = await asyncio.wait_for(connect(address, timeout=_REACH_SECONDS), _REACH_SECONDS)
+    comm.abort()
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from fedsynth.errors import EngineError, FedsynthError
-from fedsynth.system import HAVE_SIGNAL_MASK, interrupts_held, release_interrupts, standard_error_silenced
+from fedsynth.system import interrupts_held, release_interrupts, standard_error_silenced, start_process_helper
 
 Jobs = Iterator[Any]
 Function = Callable[[Any, Callable[[int], None]], Any]
@@ -64,7 +64,7 @@ class _Worker:
         with other:
             self._process: SpawnProcess = context.Process(target=_serve, args=(other,), daemon=True)
             try:
-                _start_tracker()
+                start_process_helper()
                 with interrupts_held(), standard_error_silenced():
                     self._process.start()
             except OSError as error:
@@ -99,15 +99,6 @@ class _Worker:
             self._process.join(_END_SECONDS)
         self._process.kill()
         self._process.join()
-
-
-def _start_tracker() -> None:
-    """Start multiprocessing's helper ahead: started along with a worker it would let Ctrl-C through to that."""
-    if HAVE_SIGNAL_MASK:
-        from multiprocessing.resource_tracker import ensure_running
-
-        with interrupts_held(), standard_error_silenced():
-            ensure_running()
 
 
 class ProcessPool:

@@ -15,7 +15,7 @@ WriteLeaf = Callable[..., Path]
 
 @pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C have its usual effect, here and in what is started: as a background job all of that would ignore it."""
+    """Let Ctrl-C have its usual effect, here and in what is started: in a background job all that would ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

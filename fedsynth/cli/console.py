@@ -30,7 +30,7 @@ _OS_ADVICE = {
 @contextlib.contextmanager
 def progress_bar(what: str, users: int) -> Iterator[Progress]:
     """Show a bar of users on standard error if that is a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         yield no_progress
         return
     from tqdm import tqdm  # 40 ms that only terminals pay

@@ -24,7 +24,7 @@ def say(text: str) -> None:
 def close_output() -> None:
     """Write out what is left. Raises OSError if standard output had no room for all; not if nobody reads it."""
     try:
-        if sys.stdout is not None and not sys.stdout.closed:
+        if not sys.stdout.closed:
             sys.stdout.flush()
     except OSError as error:
         _give_up(error)

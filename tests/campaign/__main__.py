@@ -19,7 +19,7 @@ from tests.campaign.kills import kill
 from tests.campaign.laws import Tally
 from tests.campaign.server import Server
 
-KILLS, DISK_STEPS = 1000, 24
+KILLS, DISK_STEPS = 1000, 40
 
 
 def main() -> int:
@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace, prepared: list[Prepared], server: Server, 
         _timed("kills", lambda: kill(prepared, int(options.kills * share), server, folder, tally, rng))
     alone = [case for case in prepared if case.case.workers == 1]
     if options.disk:
-        steps = max(2, int(DISK_STEPS * share))
+        steps = max(4, int(DISK_STEPS * share))
         _timed("full disks", lambda: fill(alone, steps, server, folder, tally))
     if options.inject:
         _timed("injected errors", lambda: _inject(prepared, share, server, folder, tally, rng))

@@ -49,7 +49,7 @@ def _sizes(case: Prepared, place: Path, steps: int) -> Iterator[int]:
     used = _used(place)
     needed = 2 * case.grown + 64 * _PAGE
     for step in range(steps):
-        yield used + step * needed // steps // _PAGE * _PAGE
+        yield max(used, _PAGE) + step * needed // steps // _PAGE * _PAGE  # 0 is no limit
 
 
 def _used(place: Path) -> int:

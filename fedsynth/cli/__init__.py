@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import importlib
 import os
 import signal
 import sys
@@ -41,10 +42,14 @@ def _run(args: list[str], defaults: Mapping[str, Any] | None) -> int:
 
     fill_standard_streams()
     try:
+        _import_hashes()
         from fedsynth.cli.commands import fedsynth  # here, where Ctrl-C and what is not installed are one sentence
-        from fedsynth.cli.output import close_output
+        from fedsynth.cli.output import close_output, show_usage
 
-        result = fedsynth.main(args or ["--help"], prog_name="fedsynth", standalone_mode=False, default_map=defaults)
+        if not args:  # versions of click differ in what they make of that
+            show_usage(fedsynth)
+            return 2
+        result = fedsynth.main(args, prog_name="fedsynth", standalone_mode=False, default_map=defaults)
         close_output()
         return result if isinstance(result, int) else 0
     except ModuleNotFoundError as error:
@@ -66,6 +71,13 @@ def _run(args: list[str], defaults: Mapping[str, Any] | None) -> int:
         with contextlib.suppress(OSError):
             close_output()
         return status
+
+
+def _import_hashes() -> None:
+    """Import what hashlib imports, which writes tracebacks of its own where memory for a library lacks."""
+    for name in ("_hashlib", "_blake2"):
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
 
 
 def _lacks_memory(error: BaseException | None) -> bool:

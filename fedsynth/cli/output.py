@@ -21,6 +21,11 @@ def say(text: str) -> None:
         _give_up(error)
 
 
+def show_usage(command: click.Command) -> None:
+    """Print a command's help on standard error: what was typed lacks something."""
+    click.echo(click.Context(command, info_name="fedsynth").get_help(), err=True)
+
+
 def close_output() -> None:
     """Write out what is left. Raises OSError if standard output had no room for all; not if nobody reads it."""
     try:

@@ -6,6 +6,7 @@ import argparse
 import random
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +26,7 @@ KILLS, DISK_STEPS = 1000, 40
 def main() -> int:
     """Do what the options say; return 1 if a law was broken."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="campaign-"))
     tally = Tally()
     began = time.monotonic()
@@ -34,11 +36,11 @@ def main() -> int:
         chosen = [case for case in CASES if re.search(options.cases, case.name)]
         prepared = [prepare(case, server, folder) for case in chosen]
         _run(options, prepared, server, folder, tally)
-    finally:
+    finally:  # what was found is printed however it ends
+        _print(tally)
+        print(f"{sum(tally.counts.values()):,} faults in {time.monotonic() - began:.0f} s, seed {options.seed}")
         server.close()
         shutil.rmtree(folder, ignore_errors=True)
-    _print(tally)
-    print(f"{sum(tally.counts.values()):,} faults in {time.monotonic() - began:.0f} s, seed {options.seed}")
     return 1 if tally.broken else 0
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import random
-import shutil
 import subprocess
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 
 from tests.campaign.cases import Prepared
@@ -58,30 +57,29 @@ def inject(
 
     server: with the library loaded; plain: without.
     """
-    for case in prepared:
-        for call, errors in CALLS.items():
-            for stays in ("0", "1"):
-                for at in _some(share, rng):
-                    number = errors[at % len(errors)]
-                    env = {"FAULT_CALL": call, "FAULT_AT": str(at), "FAULT_ERRNO": str(number), "FAULT_STAYS": stays}
-                    fault = f"{call} {at}{' and all after' if stays == '1' else ''}: {errno.errorcode[number]}"
-                    one = _Injection(case, folder, tally, plain, f"failing {call}", fault, rng)
-                    if not one.hits(server, env):
-                        break
+    for case, call, stays in product(prepared, CALLS, ("0", "1")):
+        if rng.random() > share**0.5:
+            continue
+        errors = CALLS[call]
+        for at in _some(share**0.5, rng):
+            number = errors[at % len(errors)]
+            env = {"FAULT_CALL": call, "FAULT_AT": str(at), "FAULT_ERRNO": str(number), "FAULT_STAYS": stays}
+            fault = f"{call} {at}{' and all after' if stays == '1' else ''}: {errno.errorcode[number]}"
+            if not _Injection(case, folder, tally, plain, f"failing {call}", fault, rng).hits(server, env):
+                break
 
 
 def starve(
     prepared: list[Prepared], share: float, server: Server, folder: Path, tally: Tally, rng: random.Random
 ) -> None:
     """Raise MemoryError at single lines of each thread: at the first ones all, then at ever fewer, of which a share."""
-    for case in prepared:
-        for thread in range(_THREADS):
-            at = 0
-            while True:
-                at += 1 + int(rng.expovariate(1) * (at // 8 + 1) * (1 if thread else 4) / share**0.5)
-                one = _Injection(case, folder, tally, server, MEMORY, f"thread {thread}, line {at}", rng)
-                if not one.starves(server, thread, at):
-                    break
+    for case, thread in product(prepared, range(_THREADS)):
+        at = 0
+        while True:
+            at += 1 + int(rng.expovariate(1) * (at // 8 + 1) / share**0.5 + rng.expovariate(1) * (1 / share - 1))
+            fault = f"thread {thread}, line {at}"
+            if not _Injection(case, folder, tally, server, MEMORY, fault, rng).starves(server, thread, at):
+                break
 
 
 def _some(share: float, rng: random.Random) -> Iterator[int]:
@@ -120,9 +118,9 @@ class _Injection:
         return self._judge(server.run(self._cwd, self._case.case.command, memory=(thread, line, str(self._mark))))
 
     def _judge(self, run: Run) -> bool:
-        hit = self._mark.exists()
-        if hit:
-            self._tally.count(self._kind, self._case.case.name)
+        if not self._mark.exists():
+            return False
+        self._tally.count(self._kind, self._case.case.name)
         self._check.sentence(self._fault, run)
         self._check.right_after(self._fault)
         if run.status == 0:
@@ -130,5 +128,4 @@ class _Injection:
         else:
             self._check.after_another_command(self._fault)
         self._check.after_rerun(self._fault)
-        shutil.rmtree(self._cwd)
-        return hit
+        return True

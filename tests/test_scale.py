@@ -29,32 +29,44 @@ IID = ["-s", "iid", "--iu", "0.5", "--sf", "0.5", "-k", "2", "-t", "user", "--tf
 @dataclass(frozen=True)
 class Cluster:
     address: str
+    scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
 
 
 @contextmanager
-def dask_cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
-    """Start a scheduler and workers with Dask's own commands, as the README says, and stop them by process id."""
+def dask_cluster(folder: Path, workers: int = 2, env: dict[str, str] | None = None) -> Iterator[Cluster]:
+    """Start a scheduler and workers with Dask's own commands, as the README says, and stop them by process id.
+
+    env: the workers' environment where it is not the tests'.
+    """
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{found.getsockname()[1]}"
     scheduler_command = ["scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"]
-    worker_command = ["worker", address, "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
+    worker_command = [
+        "worker",
+        address,
+        "--nthreads",
+        "1",
+        "--no-dashboard",
+        "--local-directory",
+        str(folder.absolute()),
+    ]
     processes = [_dask(scheduler_command)]
     try:
-        processes += [_dask(worker_command) for _ in range(workers)]
+        processes += [_dask(worker_command, env) for _ in range(workers)]
         _wait_for_workers(address, workers)
-        yield Cluster(address, processes[1:])
+        yield Cluster(address, processes[0], processes[1:])
     finally:
         for process in processes[::-1]:
             _kill(process)
 
 
-def _dask(arguments: list[str]) -> subprocess.Popen[bytes]:
+def _dask(arguments: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "dask", *arguments]
-    clean = environment(PYTHONWARNINGS="default")
-    return subprocess.Popen(
-        command, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    clean = {**(env or environment()), "PYTHONWARNINGS": "default"}
+    return subprocess.Popen(  # in a folder without a package fedsynth, which `-m` would find first
+        command, cwd="/", env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
 
 
@@ -62,7 +74,8 @@ def _wait_for_workers(address: str, workers: int) -> None:
     from distributed import Client
 
     with Client(address, timeout=60, set_as_default=False) as client:
-        client.wait_for_workers(workers, timeout=60)
+        if workers:
+            client.wait_for_workers(workers, timeout=60)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -44,7 +44,13 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 @_knob("alpha", float, "With fedprox: standard deviation of the users' models around a common one (1.0).")
 @_knob("beta", float, "With fedprox: standard deviation of the users' samples around a common place (1.0).")
 @option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one place for all users.")
-@option("-stream", "--stream", default="leaf", metavar="[leaf|independent]", help="One sequence of draws, or one each.")
+@option(
+    "-stream",
+    "--stream",
+    default="",
+    metavar="[sequential|independent]",
+    help="One sequence of draws (or leaf, its old name), or one for each task; shifts has independent ones.",
+)
 @option("-num-shards", "--num-shards", type=int, default=1, help="Number of files (1).")
 @overwrite
 @workers

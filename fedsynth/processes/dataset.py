@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -52,7 +53,7 @@ class Dataset:
     def recorded(self) -> dict[str, Any]:
         """What decides about the users, as JSON values: what the truth keeps, and the manifest with the shards."""
         values = {"model": self.parameters.model, "stream": self.stream, **asdict(self.parameters)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {name: _as_json(value) for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,13 @@ def write_shard_alone(job: ShardJob, progress: Progress) -> Shard:
 def open_stream(dataset: Dataset) -> Stream:
     """Return the draws of a dataset, from the start."""
     return PROCESSES[dataset.parameters.model].streams[dataset.stream](dataset.parameters)
+
+
+def _as_json(value: Any) -> Any:
+    """JSON has no lists that stay as they are, and no infinity."""
+    if isinstance(value, tuple):
+        return list(value)
+    return "inf" if value == math.inf else value
 
 
 def _names(tasks: range) -> list[str]:

@@ -10,10 +10,12 @@ from typing import Any
 from fedsynth.errors import UsageError
 from fedsynth.processes.fedprox import FedproxLaw
 from fedsynth.processes.parameters import FedproxParameters, Parameters
+from fedsynth.processes.shifts.parameters import ShiftsParameters
+from fedsynth.processes.shifts.stream import ShiftsStream
 from fedsynth.processes.streams import IndependentStream, SequentialStream, Stream
 from fedsynth.processes.tasks import LeafLaw
 
-AnyParameters = Parameters | FedproxParameters
+AnyParameters = Parameters | FedproxParameters | ShiftsParameters
 
 LEAF, SEQUENTIAL, INDEPENDENT = "leaf", "sequential", "independent"
 """The streams: one sequence of draws, as published programs have it (LEAF's bears its name), or one for each task."""
@@ -64,6 +66,7 @@ PROCESSES = {
             INDEPENDENT: lambda parameters: IndependentStream(FedproxLaw(parameters)),
         },
     ),
+    "shifts": Process(ShiftsParameters, {INDEPENDENT: ShiftsStream}),
 }
 
 

@@ -59,8 +59,11 @@ class Ingredients:
 
     def sizes(self, users: range) -> Ints:
         """Return the numbers of samples of users: [users]."""
-        normals = np.array([self._stream(Ingredient.SIZE, user).standard_normal() for user in users])
-        return self._sizes.sizes(normals)
+        return self._sizes.sizes(self.size_normals(users))
+
+    def size_normals(self, users: range) -> Floats:
+        """Return the standard normals that sizes come from: [users]."""
+        return np.array([self._stream(Ingredient.SIZE, user).standard_normal() for user in users])
 
     def cluster(self, user: int) -> int:
         """Return the number of a user's cluster."""

@@ -24,7 +24,7 @@ from fedsynth.processes.shifts.parameters import ShiftsParameters
 from tests.commands import fedsynth
 
 RUNS, PER_RUN = 26, 4
-USERS = [*[50, 60, 80, 120, 50, 70, 90, 50] * 6, 2000, 500, 200, 1000]
+USERS = [*[50, 60, 80, 120, 50, 70, 90, 50] * 12, 2000, 500, 200, 1000, 300, 50, 50, 50]
 KNOBS = (
     "mean_size",
     "sigma_samples",
@@ -218,45 +218,31 @@ def test_the_command_that_is_printed_gives_the_same_bytes(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["-target", "quantity.gini=0.5"], "quantity.gini can't be asked of model leaf, which has no knob"),
-        (["-model", "fedprox", "-target", "concept.within=0.1"], "can't be asked of model fedprox"),
-        (["shifts", "label.jensen=0.5"], "no knob reaches 'label.jensen', did you mean label.jensen_shannon?"),
-        (["shifts", "clusters.sizes=0.5"], "no knob reaches 'clusters.sizes'"),
-        (["shifts", "label.hellinger=0.5", "label.jensen_shannon=0.5"], "one knob, label_alpha, reaches both"),
-        (["shifts", "label.hellinger=0.5", "label.hellinger=0.5"], "label.hellinger is asked for by two targets"),
-        (["shifts", "concept.within=0.2", "concept.disagreement=0.3"], "one knob, concept_within, reaches both"),
-        (["shifts", "quantity.mean=20", "-mean-size", "20"], "mean_size is given, and quantity.mean would choose it"),
-        (["shifts", "concept.between=0.2"], "concept.between takes two clusters or more"),
-        (
-            ["shifts", "concept.within=.3", "concept.between=.2", "-prob-clusters", ".5,.5"],
-            "less than concept.within",
-        ),
-        (["shifts", "concept.within"], "expected MEASURE=LEVEL such as"),
-        (["shifts", "concept.within=much"], "expected MEASURE=LEVEL such as"),
-        (["shifts", "concept.within=inf"], "concept.within is to be inf"),
-        (["shifts", "concept.within=0.1+-0"], "tolerance is 0, expected more than 0"),
-        (["shifts", "feature.between_share=0.9"], "40 users of 5 to 60 samples and 5 classes: 0.0"),
-        (["shifts", "quantity.mean=80"], "quantity.mean 80 can't be reached"),
-        (["shifts", "concept.within=0.9"], "concept.within 0.9 can't be reached"),
+        ("-target quantity.gini=0.5", "quantity.gini can't be asked of model leaf, which has no knob"),
+        ("-model fedprox -target concept.within=0.1", "can't be asked of model fedprox"),
+        ("label.jensen=0.5", "no knob reaches 'label.jensen', did you mean label.jensen_shannon?"),
+        ("clusters.sizes=0.5", "no knob reaches 'clusters.sizes'"),
+        ("label.hellinger=0.5 -target label.jensen_shannon=0.5", "one knob, label_alpha, reaches both"),
+        ("label.hellinger=0.5 -target label.hellinger=0.5", "label.hellinger is asked for by two targets"),
+        ("concept.within=0.2 -target concept.disagreement=0.3", "one knob, concept_within, reaches both"),
+        ("quantity.mean=20 -mean-size 20", "mean_size is given, and quantity.mean would choose it"),
+        ("concept.between=0.2", "concept.between takes two clusters or more"),
+        ("concept.within=0.3 -target concept.between=0.2 -prob-clusters 0.5,0.5", "less than concept.within"),
+        ("concept.within", "expected MEASURE=LEVEL such as"),
+        ("concept.within=much", "expected MEASURE=LEVEL such as"),
+        ("concept.within=inf", "concept.within is to be inf"),
+        ("concept.within=0.1+-0", "tolerance is 0, expected more than 0"),
+        ("feature.between_share=0.9", "40 users of 5 to 60 samples and 5 classes: 0.0"),
+        ("quantity.mean=80", "quantity.mean 80 can't be reached"),
+        ("concept.within=0.9", "concept.within 0.9 can't be reached"),
     ],
 )
-def test_what_can_not_be_had_is_an_error_before_anything_is_written(
-    options: list[str], said: str, tmp_path: Path
-) -> None:
-    if options[0] == "shifts":
-        words = ["-model", "shifts", "-max-samples", "60", "-mean-size", "20"]
-        targets = [word for option in options[1:] if "=" in option or "." in option[:9] for word in ("-target", option)]
-        rest = [option for option in options[1:] if option not in targets]
-        if "quantity.mean" in said and "-mean-size" not in rest:
-            words = words[:4]
-        options = [*(words[:4] if "-mean-size" in rest else words), *targets, *rest]
-        if "quantity.mean=80" in options:
-            options += ["-sigma-samples", "1"]
-    (tmp_path / "empty").mkdir()
-    result = fedsynth(tmp_path / "empty", "generate", "-num-tasks", 40, *options, check=2)
+def test_what_can_not_be_had_is_an_error_before_anything_is_written(options: str, said: str, tmp_path: Path) -> None:
+    shifts = "" if "-model" in options or "gini" in options else "-model shifts -max-samples 60 -target "
+    result = fedsynth(tmp_path, "generate", "-num-tasks", 40, *f"{shifts}{options}".split(), check=2)
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
-    assert list((tmp_path / "empty").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def small(**changes: Any) -> ShiftsParameters:

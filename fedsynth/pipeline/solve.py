@@ -120,11 +120,10 @@ class _Solver:
         """Turn mean_size and sigma_samples; while sigma is turned the mean is kept where it is asked for."""
         spread = Search(0, MOST_SIGMA, start=1.0, width=0.5)
         self._solve_together({"sigma_samples": spread}, lambda changed: self._measure_sizes(self._with_mean(changed)))
-        if "sigma_samples" in self._chosen:
+        turned = "sigma_samples" in self._chosen
+        if turned:
             self.parameters = self._with_mean(self.parameters)
-        self._solve_together(
-            {"mean_size": self._mean_search}, self._measure_sizes, turned="sigma_samples" in self._chosen
-        )
+        self._solve_together({"mean_size": self._mean_search}, self._measure_sizes, turned=turned)
 
     def solve_noise(self) -> None:
         """Turn label_noise."""
@@ -179,7 +178,7 @@ class _Solver:
 
     @property
     def _mean_search(self) -> Search:
-        return Search(self.parameters.min_samples, self.parameters.max_samples, start=self.parameters.mean_size)
+        return Search(self.parameters.min_samples, self.parameters.max_samples, start=self.parameters.expected_size)
 
     def _measure_sizes(self, changed: ShiftsParameters) -> Levels:
         return quantity_levels(SizeLaw(changed).sizes(self._normals))
@@ -267,7 +266,8 @@ class _Solver:
         sizes = self._sizes
         users = "1 user" if len(sizes) == 1 else f"{len(sizes):,} users"
         classes = self.parameters.num_classes
-        return f"{users} of {sizes.min():,} to {sizes.max():,} samples and {classes} class{'es' * (classes > 1)}"
+        samples = " to ".join(dict.fromkeys((f"{sizes.min():,}", f"{sizes.max():,}")))
+        return f"{users} of {samples} samples and {classes} class{'es' * (classes > 1)}"
 
     def _unreachable(self, target: Target, search: Search, found: Found, at: Callable[[float], float]) -> UsageError:
         ends = [abs(at(search.low)), abs(at(search.high))]

@@ -10,6 +10,7 @@ import click
 
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
 from fedsynth.cli.generate import generate
+from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, bare, dataset_name, option
 from fedsynth.cli.parsing import data_dir as data_dir_option
 from fedsynth.cli.parsing import overwrite as overwrite_option
@@ -150,7 +151,7 @@ def verify(data_dir: Path, checksums: Path) -> int:
 def clean(data_dir: Path) -> None:
     """Remove the four stage folders; all_data stays."""
     cleaned = clean_folder(data_dir)
-    click.echo(f"removed {', '.join(cleaned.removed)}" if cleaned.removed else "nothing to remove")
+    say(f"removed {', '.join(cleaned.removed)}" if cleaned.removed else "nothing to remove")
     for note in cleaned.notes:
         warn(note)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from fedsynth.cli.console import progress_bar, warn
+from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, data_dir, dataset_name, option, scheduler, workers
 from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
@@ -47,7 +48,7 @@ def stats(
     if described.note:
         warn(described.note)
     if as_json:
-        click.echo(json.dumps(described.as_json(), indent=1))
+        say(json.dumps(described.as_json(), indent=1))
     else:
-        click.echo("\n".join(described.lines(name)))
+        say("\n".join(described.lines(name)))
     draw(path, name, described)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,30 @@ _STAGE = "generate"
 
 
 def generate(
-    data_dir: Path, dataset: Dataset, *, overwrite: bool = False, engine: Engine = INLINE, bar: Bar = no_bar
+    data_dir: Path,
+    dataset: Dataset,
+    *,
+    overwrite: bool = False,
+    engine: Engine = INLINE,
+    bar: Bar = no_bar,
+    found: Mapping[str, Any] | None = None,
 ) -> StageResult:
     """Write the files of `all_data` below a data folder and `meta/truth.npz` beside it, all or none.
 
     Data that is there already is kept if it was made with the same parameters. Memory: one task's samples and text,
-    and an index of users. Raises StageError if other data is there and not to be overwritten, BusyError if another run
+    and an index of users. found: how the parameters were found, JSON values for the manifest.
+    Raises StageError if other data is there and not to be overwritten, BusyError if another run
     is at work, UsageError if several workers are to share one sequence of draws.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     with open_workspace(data_dir) as workspace:
         if in_use(data_dir / ALL_DATA) and not overwrite:
             return StageResult(_require_same(workspace, dataset), kept=True)
-        record = _make(workspace, dataset, engine, bar)
+        record = _make(workspace, dataset, engine, bar, found or {})
         return StageResult(record, kept=False, notes=workspace.notes())
 
 
-def _make(workspace: Workspace, dataset: Dataset, engine: Engine, bar: Bar) -> StageRecord:
+def _make(workspace: Workspace, dataset: Dataset, engine: Engine, bar: Bar, found: Mapping[str, Any]) -> StageRecord:
     with workspace.draft([ALL_DATA]) as draft:
         with bar(_STAGE, dataset.parameters.num_tasks) as progress:
             shards = write_dataset(draft.add_folder(ALL_DATA), draft.meta_file(TRUTH_FILE), dataset, engine, progress)
@@ -45,7 +53,7 @@ def _make(workspace: Workspace, dataset: Dataset, engine: Engine, bar: Bar) -> S
         record = StageRecord(
             stage=_STAGE,
             fedsynth=__version__,
-            parameters=_recorded(dataset),
+            parameters={**_recorded(dataset), **found},
             seed=dataset.parameters.seed,
             inputs=[],
             outputs=[FileRecord.of(folder / name, shard.stamp) for name, shard in shards.items()],
@@ -71,7 +79,7 @@ def _require_same(workspace: Workspace, dataset: Dataset) -> StageRecord:
     asked = _recorded(dataset)
     different = [key for key in asked if record.parameters.get(key) != asked[key]]
     if different:
-        found = ", ".join(f"{named(key)} {record.parameters.get(key)}" for key in different)
+        found = ", ".join(f"{named(key)} {record.parameters[key]}" for key in different if key in record.parameters)
         wanted = ", ".join(f"{named(key)} {asked[key]}" for key in different)
         raise StageError(f"{folder}: exists, made with {found}, but {wanted} was asked for; {way_out}")
     changed = outputs_changed(workspace, record, ALL_DATA)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,16 @@ class ConceptMeter:
         self._probe: dict[int, Floats] = {}
         self._right = self._samples = 0
         self._first = 0
+
+    @property
+    def probed(self) -> Collection[int]:
+        """The positions of the users who give samples to the probe; others' samples are for the oracle alone."""
+        return self._places.keys()
+
+    @property
+    def looks_at(self) -> Collection[int]:
+        """The positions of the users whose models make a difference to the disagreements."""
+        return {*self._compared, *self._places}
 
     def part(self, users: range) -> ConceptMeter:
         """Return an empty meter for the users at these consecutive positions, which is all that it knows about."""

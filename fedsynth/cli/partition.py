@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fedsynth.cli.console import progress_bar, show_result
+from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, data_dir, option, overwrite, scheduler, workers
 from fedsynth.engine import Progress, open_engine
 from fedsynth.errors import UsageError
@@ -111,11 +112,11 @@ def _show(result: PartitionResult) -> None:
         click.echo("\r\033[K", nl=False, err=True)
     if result.reached:
         for line in _table(result.reached):
-            click.echo(line)
+            say(line)
     if result.stage is not None:
         show_result(result.stage)
     else:
-        click.echo(f"partition: {result.path}: {result.users:,} users, {result.samples:,} samples: done")
+        say(f"partition: {result.path}: {result.users:,} users, {result.samples:,} samples: done")
 
 
 def _table(reached: Sequence[Reached]) -> list[str]:

@@ -24,7 +24,10 @@ from fedsynth.partitioners.request import Request
 from fedsynth.partitioners.sizes import user_sizes
 
 _ROUNDS = 30
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
+"""Slots whose classes are looked up at a time."""
+_CELLS = 1 << 18
+"""Shares drawn from one stream; another number would be other shares."""
 _MOST_CELLS = 1 << 27
 """Users x classes whose shares are held, 1 GiB."""
 
@@ -113,8 +116,9 @@ def _draw_classes(shares: Floats, slot_user: Places, waiting: Places, seed: int,
     for start in range(0, len(waiting), _BLOCK):
         slots = waiting[start : start + _BLOCK]
         users = slot_user[slots].astype(np.int64)
-        found = np.searchsorted(ends.ravel(), users + draws[slots], side="right") - users * num_classes
-        wanted[start : start + _BLOCK] = np.clip(found, 0, num_classes - 1)
+        first, last = int(users.min()), int(users.max())
+        found = np.searchsorted(ends[first : last + 1].ravel(), users + draws[slots], side="right")
+        wanted[start : start + _BLOCK] = np.clip(found - (users - first) * num_classes, 0, num_classes - 1)
     return wanted
 
 
@@ -132,6 +136,6 @@ def _honour(wanted: Places, waiting: Places, slot_class: Places, left: Sizes) ->
 
 
 def _blocks(num_users: int, num_classes: int) -> Iterator[slice]:
-    size = max(1, _BLOCK // (4 * num_classes))
+    size = max(1, _CELLS // num_classes)
     for start in range(0, num_users, size):
         yield slice(start, start + size)

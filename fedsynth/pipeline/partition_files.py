@@ -63,7 +63,10 @@ def write_data(draft: Draft, source: Source, dealt: Dealt, engine: Engine, bar: 
         ]
         with bar("partition", len(found.users)) as progress:
             results = engine.map(write_part, jobs, progress=progress, users=lambda job: len(job.users))
-            stamps = {job.path.name: stamp for job, stamp in zip(jobs, results, strict=True)}
+            stamps = {}
+            for job, stamp in zip(jobs, results, strict=True):
+                stamps[job.path.name] = stamp
+                job.spilled.delete()
     _write_truth(draft.meta_file(TRUTH_FILE), dealt, list(stamps.values()))
     return stamps
 

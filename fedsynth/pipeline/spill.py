@@ -115,8 +115,8 @@ class SpilledUsers:
     head: np.dtype[Any]
     rows: tuple[np.dtype[Any], tuple[int, ...]] | None
 
-    def texts(self) -> Iterator[Iterator[bytes]]:
-        """Yield each user's text, in pieces, and delete what is done with; holds one bucket."""
+    def texts(self) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Yield each user's number of samples, and their text in pieces; holds one bucket."""
         for bucket in self.buckets:
             heads = np.fromfile(bucket.heads, self.head) if bucket.heads.exists() else np.empty(0, self.head)
             order = grouping(heads["user"] - bucket.users.start, len(bucket.users))
@@ -125,7 +125,11 @@ class SpilledUsers:
             samples = load(bucket, heads) if len(heads) else None
             for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
                 mine = order[start:end]
-                yield _user_text(samples, mine, heads["y"][mine])
+                yield end - start, _user_text(samples, mine, heads["y"][mine])
+
+    def delete(self) -> None:
+        """Delete the files: when what is made of them is done, for a lost worker's work is done again."""
+        for bucket in self.buckets:
             for file in (bucket.heads, bucket.samples):
                 file.unlink(missing_ok=True)
 
@@ -154,7 +158,9 @@ def write_part(job: PartJob, progress: Progress) -> FileStamp:
     check_shared([job.path.parent])
     job.path.unlink(missing_ok=True)
     with LeafWriter(job.path, job.users, job.num_samples) as writer:
-        for text in job.spilled.texts():
+        for size, (found, text) in zip(job.num_samples, job.spilled.texts(), strict=True):
+            if found != size:
+                raise DataError(f"{job.path}: its samples are gone that were put aside; run the same command again")
             writer.write_user(*text)
             progress(1)
         return writer.finish()[0]

@@ -36,7 +36,7 @@ def users(folder: Path) -> dict[str, Any]:
 
 
 def test_every_sample_is_written_once_and_as_python_deals_it(tmp_path: Path, source: Path) -> None:
-    result = run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS)
+    result = run(tmp_path, "partition", "own.npz", *OPTIONS)
     assert result.stdout == "partition: all_data: 20 users, 600 samples (seed 931231): done\n"
     part = fedsynth.partition(Y, users=20, alpha=0.3, min_samples=10)
     found = users(tmp_path / "data/all_data")
@@ -52,8 +52,8 @@ def test_every_sample_is_written_once_and_as_python_deals_it(tmp_path: Path, sou
 
 @pytest.mark.parametrize("more", [(), ("--workers", 2)])
 def test_shards_and_workers_make_no_difference_to_the_users(tmp_path: Path, source: Path, more: Any) -> None:
-    run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS)
-    run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS, "--num-shards", 3, "--data-dir", "b/data", *more)
+    run(tmp_path, "partition", "own.npz", *OPTIONS)
+    run(tmp_path, "partition", "own.npz", *OPTIONS, "--num-shards", 3, "--data-dir", "b/data", *more)
     assert users(tmp_path / "b/data/all_data") == users(tmp_path / "data/all_data")
     assert len(list((tmp_path / "b/data/all_data").glob("*.json"))) == 3
 
@@ -102,7 +102,7 @@ def test_natural_users_are_those_of_the_column(tmp_path: Path, source: Path) -> 
 
 
 def test_clusters_that_exchange_labels_are_known_to_all_that_reads(tmp_path: Path, source: Path) -> None:
-    run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS, "--clusters", 2, "--swap-labels", 4)
+    run(tmp_path, "partition", "own.npz", *OPTIONS, "--clusters", 2, "--swap-labels", 4)
     part = fedsynth.partition(Y, users=20, alpha=0.3, min_samples=10, clusters=2, swap_labels=4)
     dataset = fedsynth.LeafDataset(tmp_path / "data/all_data")
     assert part.clusters is not None
@@ -121,9 +121,26 @@ def test_clusters_that_exchange_labels_are_known_to_all_that_reads(tmp_path: Pat
     assert not (tmp_path / "data/synthetic_models.png").exists()
 
 
+def test_a_table_with_a_column_of_users_gives_them_back(tmp_path: Path) -> None:
+    """A Parquet file of users in a row, x a list, as it is exported."""
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    run(tmp_path, "generate", "-num-tasks", 12)
+    before = users(tmp_path / "data/all_data")
+    rows = [(int(user), x, y) for user, entry in before.items() for x, y in zip(entry["x"], entry["y"], strict=True)]
+    names, x, y = zip(*rows, strict=True)
+    content = pa.table(
+        {"user_id": names, "x": pa.array(x, pa.list_(pa.float64(), 60)), "y": y, "cluster": [0] * len(y)}
+    )
+    pq.write_table(content, tmp_path / "own.parquet")
+    run(tmp_path, "partition", "own.parquet", "--scheme", "natural", "--user", "user_id", "--data-dir", "b/data")
+    assert users(tmp_path / "b/data/all_data") == before
+
+
 def test_without_exchanges_nothing_is_claimed_of_concepts(tmp_path: Path, source: Path) -> None:
     run(tmp_path, "generate", "-num-tasks", 5)
-    run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS, "--overwrite")
+    run(tmp_path, "partition", "own.npz", *OPTIONS, "--overwrite")
     measured = fedsynth.measure(tmp_path / "data/all_data")
     assert "concept.disagreement" not in measured
     assert measured["left_out"]["concept.disagreement"] == "of somebody's own data no true models are known"
@@ -133,7 +150,7 @@ def test_without_exchanges_nothing_is_claimed_of_concepts(tmp_path: Path, source
 
 
 def test_the_pipeline_goes_on_from_there(tmp_path: Path, source: Path) -> None:
-    run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS)
+    run(tmp_path, "partition", "own.npz", *OPTIONS)
     run(tmp_path, "preprocess", "-s", "niid", "--sf", 1.0, "-k", 12, "-t", "sample")
     train, test = (fedsynth.LeafDataset(tmp_path / "data" / name) for name in ("train", "test"))
     assert sum(train.num_samples) + sum(test.num_samples) <= 600 and set(train) == set(test)
@@ -141,24 +158,24 @@ def test_the_pipeline_goes_on_from_there(tmp_path: Path, source: Path) -> None:
 
 
 def test_the_same_again_is_kept_and_anything_else_is_an_error(tmp_path: Path, source: Path) -> None:
-    run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS)
+    run(tmp_path, "partition", "own.npz", *OPTIONS)
     before = contents(tmp_path)
-    assert "kept" in run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS).stdout
+    assert "kept" in run(tmp_path, "partition", "own.npz", *OPTIONS).stdout
     for more in (("--seed", 2), ("--num-shards", 2), ("--clusters", 2, "--swap-labels", 2), ("--label", "y")):
-        result = run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS, *more, check=1)
+        result = run(tmp_path, "partition", "own.npz", *OPTIONS, *more, check=1)
         assert "--overwrite" in result.stderr and result.stderr.count("\n") == 1
     assert "exists, and was not partitioned" not in result.stderr
     assert contents(tmp_path) == before
 
 
 def test_a_source_that_changed_makes_the_data_stale(tmp_path: Path, source: Path) -> None:
-    run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS)
+    run(tmp_path, "partition", "own.npz", *OPTIONS)
     os.utime(source, ns=(1, 1))
-    assert "kept" in run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS).stdout, "same contents"
+    assert "kept" in run(tmp_path, "partition", "own.npz", *OPTIONS).stdout, "same contents"
     np.savez(source, x=X + 1, y=Y)
-    for command in (("preprocess", "-s", "niid"), ("stats",), ("partition", "own.npz", "--x", "x", *OPTIONS)):
+    for command in (("preprocess", "-s", "niid"), ("stats",), ("partition", "own.npz", *OPTIONS)):
         assert "own.npz has changed" in run(tmp_path, *command, check=1).stderr
-    run(tmp_path, "partition", "own.npz", "--x", "x", *OPTIONS, "--overwrite")
+    run(tmp_path, "partition", "own.npz", *OPTIONS, "--overwrite")
     run(tmp_path, "stats")
     source.unlink()
     run(tmp_path, "preprocess", "-s", "niid")
@@ -217,7 +234,7 @@ def test_only_the_assignment_for_data_that_stays_where_it_is(tmp_path: Path) -> 
     [
         (("own.npz", *OPTIONS, "--x", "z"), 2, "no column 'z' for --x; it has x, y, writer"),
         (("own.npz", *OPTIONS, "--by", "writr"), 2, "no column 'writr' for --by; did you mean writer?"),
-        (("own.npz", *OPTIONS), 2, r"a sample can't be made of x (lists); writer (texts)"),
+        (("own.npz", *OPTIONS, "--x", "x,writer"), 2, r"a sample can't be made of x (lists); writer (texts)"),
         (("own.npz", *OPTIONS, "--label", "x"), 2, "column 'x' for --label is of type float64 of shape (600, 4)"),
         (("own.npz", "--scheme", "dirchlet"), 2, "--scheme is 'dirchlet', expected one of iid"),
         (("own.npz", "--scheme", "natural"), 2, "scheme natural needs --user"),

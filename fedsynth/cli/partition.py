@@ -46,7 +46,12 @@ def _parse_columns(ctx: click.Context, param: click.Parameter, value: str | None
 @option("--by", metavar="COLUMN", help="Deal by this column (the label's).")
 @option("--bins", type=int, help="Cut the numbers of --by into so many classes of equal counts.")
 @option("--label", metavar="COLUMN", help="What becomes y (the column of --by, or one called label or y).")
-@option("--x", metavar="COLUMN,...", callback=_parse_columns, help="What becomes x (all other columns).")
+@option(
+    "--x",
+    metavar="COLUMN,...",
+    callback=_parse_columns,
+    help="What becomes x (one called x of lists or texts, or all others).",
+)
 @option("--user", metavar="COLUMN", help="With natural: the column that names users.")
 @option("--alpha", type=float, help="With dirichlet and inner-dirichlet: small for users who are far apart.")
 @option("--sigma", type=float, help="With quantity and inner-dirichlet: standard deviation of the sizes' logarithm.")

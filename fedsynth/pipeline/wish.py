@@ -17,14 +17,14 @@ from fedsynth.partitioners.request import Request
 from fedsynth.pipeline.partition_levels import choose_knobs
 from fedsynth.pipeline.target import Target
 from fedsynth.sources.samples import SampleColumns, choose_samples, require_values
-from fedsynth.sources.source import TEXT, Source, listed
+from fedsynth.sources.source import Source, listed
 
 _LABELS = ("label", "y")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """A partition of a source. label, by, user: names of columns; x: those that make a sample, None for all others.
+    """A partition of a source. label, by, user: names of columns; x: those that make a sample, see `choose_samples`.
 
     label: absent, it is the column to deal by, or one that is called label or y; by: absent, it is the label. bins: as
     many classes are made of the numbers to deal by. targets: levels that the request's knobs are to reach.
@@ -98,8 +98,7 @@ def read_columns(source: Source, wish: Wish, progress: Progress) -> Columns:
     for parameter, name in wanted.items():
         require_values(source, name, "by" if wish.label is None and name == wish.by else parameter)
     taken = list(dict.fromkeys(wanted.values()))
-    left = [*taken, *(["user"] if _pools_users(source) else [])]
-    samples = None if wish.assignment_only else choose_samples(source, wish.x, left)
+    samples = None if wish.assignment_only else choose_samples(source, wish.x, taken)
     gathered = {name: Gatherer(f"{source.path}: the values of column {name!r}") for name in taken}
     for batch in source.batches(taken):
         for name, values in batch.items():
@@ -123,11 +122,6 @@ def _label_column(source: Source, wish: Wish) -> str:
             f"{listed(list(source.columns))}"
         )
     return found
-
-
-def _pools_users(source: Source) -> bool:
-    """Whether users are a part of the source's format, and no samples' part."""
-    return set(source.columns) == {"x", "y", "user"} and source.columns["user"].kind == TEXT
 
 
 def _classes(gathered: Gatherer, *, needed: bool) -> Column | None:

@@ -38,8 +38,11 @@ class SampleColumns:
 
 
 def choose_samples(source: Source, wanted: Sequence[str] | None, taken: Sequence[str]) -> SampleColumns:
-    """Return the columns of x: those wanted, or all but those that are taken. Raises UsageError if they don't fit."""
-    names = [name for name in source.columns if name not in taken] if wanted is None else list(wanted)
+    """Return the columns of x: those wanted; else one called x of lists or texts; else all but those that are taken.
+
+    Raises UsageError if they don't fit together.
+    """
+    names = _usual(source, taken) if wanted is None else list(wanted)
     kinds: dict[str, list[str]] = {}
     for name in names:
         info = find_column(source, name, "x")
@@ -57,6 +60,13 @@ def choose_samples(source: Source, wanted: Sequence[str] | None, taken: Sequence
         )
     first = source.columns[names[0]]
     return SampleColumns(names, first.kind, first.kind == NUMBER)
+
+
+def _usual(source: Source, taken: Sequence[str]) -> list[str]:
+    info = source.columns.get("x")
+    if info is not None and "x" not in taken and (info.kind in (JSON, TEXT) or info.width):
+        return ["x"]
+    return [name for name in source.columns if name not in taken]
 
 
 def require_values(source: Source, name: str, parameter: str) -> None:

@@ -14,6 +14,7 @@ from fedsynth.federated.federated_dataset import (
 )
 from fedsynth.federated.loader import LeafDataset, load, load_splits
 from fedsynth.federated.partition import partition_by_dirichlet_class_distribution
+from fedsynth.federated.pytorch import PyTorchDataDataset, PyTorchFederatedDataset, PyTorchTensorDataset
 from fedsynth.federated.sampling import (
     CrossSiloUserSampler,
     DirichletDataSampler,
@@ -22,7 +23,6 @@ from fedsynth.federated.sampling import (
     get_data_sampler,
     get_user_sampler,
 )
-from fedsynth.federated.torch import PyTorchDataDataset, PyTorchFederatedDataset, PyTorchTensorDataset
 
 __all__ = [
     "AbstractDataset",

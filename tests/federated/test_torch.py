@@ -157,8 +157,9 @@ def test_two_cohorts_can_be_read_in_turn() -> None:
 
 def test_dict_users_and_bare_tensors() -> None:
     [(user, _)] = federated(DictUsers()).get_cohort(1)
-    assert {name: tensor.tolist() for name, tensor in user.raw_data.items()} == {"x": [[0.0, 0.0]], "y": [0]}
-    assert [set(batch) for batch in user.iter(1)] == [{"x", "y"}]
+    [batch] = user.iter(1)
+    assert {name: tensor.tolist() for name, tensor in batch.items()} == {"x": [[0.0, 0.0]], "y": [0]}
+    assert [tensor.tolist() for tensor in user.raw_data] == [[[0.0, 0.0]], [0]]
     assert got(federated(BareUsers()).get_cohort(2)) == [(0, [[0]]), (1, [[0, 1]])]
 
 

@@ -104,7 +104,7 @@ def test_launchers_that_disagree_are_an_error(monkeypatch: pytest.MonkeyPatch, o
     )
     with pytest.raises(UsageError, match=r"worker \d of \d, but .*: worker \d of \d; expected the same of both"):
         current_context()
-    with pytest.raises(UsageError, match="RANK=0, WORLD_SIZE=7.*: worker 0 of 7"):
+    with pytest.raises(UsageError, match=r"RANK=0, WORLD_SIZE=7.*: worker 0 of 7"):
         DistributedContext.from_env()
 
 

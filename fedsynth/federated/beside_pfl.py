@@ -33,9 +33,9 @@ def introduce() -> None:
         return
     for module, cls in tuple(_waiting):
         theirs = getattr(sys.modules.get(module), cls.__name__, None)
-        if theirs is None:
+        if theirs is None or theirs is cls:  # not imported yet; our own, in its place
             continue
-        if theirs is not cls and isinstance(theirs, ABCMeta):
+        if isinstance(theirs, ABCMeta):
             theirs.register(cls)
         _waiting.remove((module, cls))
 

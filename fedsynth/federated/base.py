@@ -62,8 +62,8 @@ class FederatedDatasetBase:
 
         Over all workers that is each of the `cohort_size` users drawn, once. They are drawn at once, so that workers
         stay in step whether or not they iterate to the end; each dataset is made only when reached. Where a subclass's
-        own `__next__` draws them, one worker alone draws each when reached, and several make theirs at once.
-        Raises UsageError for a negative size.
+        own `__next__` draws them, it is called when they are reached, as in pfl-research; several workers stay in step
+        then if each begins to iterate. Raises UsageError for a negative size.
         """
         cohort_size = whole_number("cohort_size", cohort_size)
         if cohort_size < 0:
@@ -93,12 +93,15 @@ class FederatedDatasetBase:
         return self._has_own_next()
 
     def _cohort_by_next(self, size: int, context: DistributedContext) -> Iterator[tuple[AbstractDataset, int]]:
-        """Return an iterator over what `__next__` gives: of the last round, only to the first workers if not to all."""
-        ranks = range(context.rank, size, context.world_size)
-        if context.world_size == 1:
-            return (ask("__next__", next, self) for _ in ranks)
-        rounds = range(0, size, context.world_size)
-        return iter([ask("__next__", next, self) for _ in rounds][: len(ranks)])
+        """Yield what `__next__` gives. Where that is a pair on each worker, all call it as often, to stay in step."""
+        left = len(range(0, size, context.world_size))
+        try:
+            for _ in range(context.rank, size, context.world_size):
+                left -= 1
+                yield ask("__next__", next, self)
+        finally:
+            for _ in range(left if context.world_size > 1 else 0):
+                ask("__next__", next, self)
 
     def _get_seed(self) -> int:
         return int(self._random_state.randint(0, _SEEDS, dtype=np.uint32))

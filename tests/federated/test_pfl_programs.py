@@ -152,6 +152,7 @@ def test_workers_of_such_a_subclass_stay_in_step(world_size: int) -> None:
         np.random.seed(7)
         with pfl_worker(rank, world_size):
             pool = doubling(federated.ArtificialFederatedDataset).from_slices([np.arange(9)], range, lambda: 3)
+            next(iter(pool.get_cohort(9)))  # begun, not read to its end
             seeds.append([seed for size in (5, 1, 4) for _, seed in pool.get_cohort(size)])
     assert len({seed for share in seeds for seed in share}) == sum(map(len, seeds)) == 10
 

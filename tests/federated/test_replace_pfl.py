@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -38,6 +39,7 @@ FRAMEWORK = "import pfl.model.pytorch\n"
 """pfl's datasets ask the framework which worker they are on."""
 
 
+@functools.cache
 def expected() -> str:
     return run(QUIET + FRAMEWORK + PROGRAM)
 

@@ -190,7 +190,7 @@ def load_splits(
     """Return the users who are in data/train and data/test, each a `DatasetSplit` of the two, in train's order.
 
     The arguments are those of `load`; weights count the samples of the train part. Raises StageError if there is no
-    such user, as after `-t user`, and what `load` raises.
+    such user, as after splitting by user, and what `load` raises.
     """
     convert = _converter(framework, device)
     train, val = (
@@ -201,7 +201,7 @@ def load_splits(
     if not users:
         raise StageError(
             f"{data_dir}: no user is in both {TRAIN} and {TEST}, expected the users' samples to be split between them; "
-            "run preprocess with `-t sample` instead of `-t user`"
+            "preprocess again and split by sample instead of by user"
         )
     return _federated(train, users, partial(_load_split, train, val, convert), user_sampler, seed, weights)
 

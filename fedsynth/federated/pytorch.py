@@ -211,9 +211,12 @@ class PyTorchFederatedDataset(FederatedDataset):
 
     def _draw(self) -> Draw:
         drawn = self._drawn.popleft() if self._drawn else super()._draw()
-        if isinstance(drawn, Exception):
+        if not isinstance(drawn, Exception):
+            return drawn
+        try:
             raise drawn
-        return drawn
+        finally:
+            del drawn  # the error holds this frame, which must not hold it
 
     def _load_all(self, draws: Sequence[Draw]) -> Iterator[tuple[AbstractDataset, int]]:
         datasets = self._loader.load([draw.user for draw in draws])

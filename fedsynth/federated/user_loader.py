@@ -186,7 +186,7 @@ def _draw_ids(
         try:
             group = draw_group()
         except Exception as error:
-            ahead.append(error)
+            ahead.append(error.with_traceback(None))  # its frames lead back here, a cycle as in `load`
             return
         ahead.append(group)
         yield one_each(group, context).user

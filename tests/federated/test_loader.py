@@ -510,7 +510,7 @@ def test_splits_after_splitting_by_user_are_an_error(tmp_path: Path) -> None:
     fedsynth(tmp_path, "preprocess", "-s", "niid", "--sf", "1.0", "-k", "0", "-t", "user", "--tf", "0.6")
     drawn = {user.user_id for subset in ("train", "test") for user, _ in load(data, subset).get_cohort(50)}
     assert len(drawn) > 5
-    with pytest.raises(StageError, match=r"no user is in both train and test, .* `-t sample` instead of `-t user`"):
+    with pytest.raises(StageError, match=r"no user is in both train and test, .* split by sample instead of by user"):
         load_splits(data)
 
 

@@ -171,7 +171,7 @@ def _tidy(cache: _Cache, now: float) -> None:
 
 
 _tidied: set[Path] = set()
-_NEW = re.compile(r"\.new-\w+")
+_NEW = re.compile(r"\.new-[\w-]+")
 _CACHE = re.compile(r"[0-9a-f]{16}(-\d+){2}((-\d+){2})?(-\w+){2}")
 """The names of caches; the first ones had neither inode and ctime nor a source."""
 

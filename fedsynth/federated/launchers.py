@@ -45,8 +45,8 @@ def read_claims(environ: Mapping[str, str]) -> Iterator[Claim]:
 
 def unlaunched_tasks(environ: Mapping[str, str]) -> str:
     """Return `SLURM_NTASKS=4` in a job of several tasks of which this process is none, else nothing."""
-    tasks = environ.get("SLURM_NTASKS", "1")
-    return "" if tasks == "1" or environ.get("SLURM_STEP_NUM_TASKS") else f"SLURM_NTASKS={tasks}"
+    tasks = environ.get("SLURM_NTASKS")
+    return "" if tasks in (None, "", "1") or environ.get("SLURM_STEP_NUM_TASKS") else f"SLURM_NTASKS={tasks}"
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,8 @@ class PyTorchFederatedDataset(FederatedDataset):
     dataset: `dataset[user_id]` returns all of a user's tensors [n, ...], as one, a sequence or a dict, in which
     "user_id" may say who it is; dataset_cls (PyTorchTensorDataset) is called with them and dataset_kwargs, with a
     dict's "user_id" as the second argument; make_user_dataset_fn: makes the user's dataset in its place, from what the
-    DataLoader gives; user_id_to_weight: as in FederatedDataset. A user who is not told who it is gets the id drawn.
+    DataLoader gives; user_id_to_weight: as in FederatedDataset. A user that dataset_cls makes has the id drawn, unless
+    the data names another.
 
     A collate_fn gets `[dataset[user_id]]`, as with torch's own batch_size of 1, and returns a dict, or tensors with a
     first axis of 1 for the one user, which is taken off; with batch_size=None it gets `dataset[user_id]` itself.
@@ -193,6 +194,10 @@ class PyTorchFederatedDataset(FederatedDataset):
         except BaseException:
             self._stop_reading_ahead()
             raise
+
+    def _draw_own(self) -> Draw:
+        self._stop_reading_ahead()
+        return super()._draw_own()
 
     def _stop_reading_ahead(self) -> None:
         if self._read_ahead is not None:

@@ -27,10 +27,10 @@ class UserMaker:
     batched: bool
 
     def make(self, loaded: Any, user_id: Any) -> AbstractDataset:
-        """Return the dataset; who drew the user says who it is, unless the data does."""
+        """Return the dataset; its user is the one drawn, unless the data names another."""
         if self.make_user_dataset_fn is not None:
-            dataset = self.make_user_dataset_fn(loaded)
-        elif isinstance(loaded, Mapping):
+            return self.make_user_dataset_fn(loaded)
+        if isinstance(loaded, Mapping):
             named = dict(loaded)
             dataset = self.dataset_cls(named, named.pop("user_id", None), **self.dataset_kwargs)
         else:
@@ -102,23 +102,26 @@ class UserLoader:
 
     def load(self, user_ids: Iterable[Any]) -> Iterator[AbstractDataset]:
         """Load users through a DataLoader, which starts with the first one asked for."""
-        ids, dataloader = self._idle.pop() if self._idle else self._open()
         wanted: deque[Any] = deque()
-        ids.now = noted = _noted(user_ids, wanted)
+        for loaded in self._read(_noted(user_ids, wanted)):
+            yield self._maker.make(loaded, wanted.popleft())
+
+    def _read(self, user_ids: Generator[Any, None, None]) -> Iterator[Any]:
+        ids, dataloader = self._idle.pop() if self._idle else self._open()
+        ids.now = user_ids
         try:
-            for loaded in dataloader:
-                yield self._maker.make(loaded, wanted.popleft())
+            yield from dataloader
         except Exception as error:
             # torch's frames hold the error, and it holds them: a cycle, which would keep the processes until it is
             # collected, and then stall the collection.
             raise error.with_traceback(None)  # noqa: B904 - it is the error itself
-        except GeneratorExit:  # left half read: torch drops what it has loaded when the next users are asked for
+        except GeneratorExit:  # left half read: torch drops what it has loaded once the next users are asked for
             self._idle.append((ids, dataloader))
             raise
         else:
             self._idle.append((ids, dataloader))
         finally:
-            noted.close()  # the DataLoader keeps it, and through it would keep whoever draws the ids
+            user_ids.close()  # the DataLoader keeps it, and through it would keep whoever draws the ids
 
     def _open(self) -> tuple[_Ids, Any]:
         ids = _Ids()

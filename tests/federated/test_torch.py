@@ -393,3 +393,20 @@ def test_mixed_users_go_through_the_collate_fn_too() -> None:
     mixture = FederatedDatasetMixture([1.0], [dataset], seed=1)
     [(user, _)] = mixture.get_cohort(1)
     assert (user.user_id, [set(batch) for batch in user.iter(None)]) == ("me", [{"x"}])
+
+
+def test_ids_alone_come_before_what_was_loaded_ahead() -> None:
+    dataset = federated(num_workers=1)
+    assert next(dataset)[0].user_id == 0
+    assert [user for user, _ in itertools.islice(dataset.sampler, 2)] == [1, 2]
+    assert got(itertools.islice(dataset, 2)) == expected([3, 4])
+
+
+def test_an_error_while_making_a_user_says_where() -> None:
+    def make(loaded: Any) -> Any:
+        raise LookupError("no such user")
+
+    dataset = federated(make_user_dataset_fn=make, num_workers=1)
+    with pytest.raises(LookupError, match="no such user") as caught:
+        list(dataset.get_cohort(2))
+    assert caught.traceback[-1].name == "make"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import importlib
+import inspect
 import itertools
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -59,6 +61,32 @@ def same(program: Program) -> Any:
 
 def pytorch_users(m: Any, dataset: Any = None, **options: Any) -> Any:
     return m.PyTorchFederatedDataset(dataset or TensorUsers(), m.get_user_sampler("minimize_reuse", USERS), **options)
+
+
+MODULES = ("dataset", "federated_dataset", "partition", "pytorch", "sampling", "user_state")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_name_is_there_and_takes_its_arguments_in_pfls_order(module: str) -> None:
+    pfl()
+    theirs, mine = (importlib.import_module(f"{package}.{module}") for package in ("pfl.data", "fedsynth.federated"))
+    for name, value in vars(theirs).items():
+        if name.startswith("_") or getattr(value, "__module__", "") != theirs.__name__:
+            continue
+        for function, own in functions(value, getattr(mine, name)):
+            arguments, own_arguments = (list(inspect.signature(each).parameters.values()) for each in (function, own))
+            names = [argument.name for argument in arguments if argument.kind is argument.POSITIONAL_OR_KEYWORD]
+            assert names == [argument.name for argument in own_arguments][: len(names)], f"{name}.{function.__name__}"
+
+
+def functions(theirs: Any, mine: Any) -> Iterator[tuple[Any, Any]]:
+    """A function, or a class's public methods and constructor, of both."""
+    if inspect.isfunction(theirs):
+        yield theirs, mine
+    elif inspect.isclass(theirs):
+        for name, method in inspect.getmembers(theirs, callable):
+            if name == "__init__" or not name.startswith("_"):
+                yield method, getattr(mine, name)
 
 
 def test_workers_are_those_of_pfls_own_start() -> None:

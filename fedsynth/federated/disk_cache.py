@@ -23,9 +23,7 @@ from numpy.typing import NDArray
 from fedsynth.errors import StageError
 from fedsynth.federated.arrays import ArrayTypes, Samples, read_arrays
 from fedsynth.leaf.lazy import LazyLeafFile
-
-MARK = ".fedsynth"
-MARK_TEXT = "This folder was made by fedsynth, which may delete it and all that is in it.\n"
+from fedsynth.records.mark import put_mark
 
 _TRIES = 3
 _ABANDONED = 3600.0
@@ -151,8 +149,7 @@ def _make_folder(folder: Path) -> None:
         if not folder.is_dir():
             raise
         return
-    with (folder / MARK).open("x", encoding="utf-8", newline="\n") as mark:
-        mark.write(MARK_TEXT)
+    put_mark(folder)
 
 
 def _tidy(cache: _Cache, now: float) -> None:

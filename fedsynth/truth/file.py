@@ -97,10 +97,9 @@ class TruthWriter:
 
     The file holds user_ids [users] str, num_samples [users] int64, the generator's parameters by their names, and
     `checksum`, over those three. Then what the generator adds per user: for LEAF's process cluster [users] int64 and
-    model_info [users, K]; for others models [users, D+1, C], row 0 the bias, and for shifts cluster and class_shares
-    [users, C] float64. And what users share: Q [D+1, C, K] and
-    centers [K, K]. A user's true model is models[user], or else `Q @ model_info[user]`. The same values give the same
-    bytes.
+    model_info [users, K]; for others models [users, D+1, C], row 0 the bias, and for shifts also cluster and
+    class_shares [users, C] float64. And what users share: Q [D+1, C, K] and centers [K, K]. A user's true model is
+    models[user], or else `Q @ model_info[user]`. The same values give the same bytes.
     """
 
     def __init__(self, path: Path, num_users: int) -> None:

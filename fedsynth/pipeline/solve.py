@@ -68,6 +68,8 @@ def solve(
 ) -> Solution:
     """Return the parameters that give all levels. given: names of parameters that were set by hand and stay.
 
+    targets: at least one; make them with `make_targets` or `parse_target`. tell: called with what is being tried.
+
     Holds sizes and counts of labels, what `stats` holds of models, and one user's samples. Raises UsageError for
     targets that contradict each other or what is given, and for levels that can't be had, with those that can.
     """
@@ -222,7 +224,6 @@ class _Solver:
         def at(place: float) -> float:
             return sign * level(self._with(knob, search, place))
 
-        close = target.tolerance * search.close
         close = target.tolerance * search.close
         found = search.find(at, sign * target.level, close)
         if abs(found.level - sign * target.level) > target.tolerance and search.start is not None:

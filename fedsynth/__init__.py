@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fedsynth.version import __version__
 
 if TYPE_CHECKING:
+    from fedsynth.api import Partition, partition, write_leaf
     from fedsynth.federated import (
         AbstractDataset,
         AbstractDatasetType,
@@ -60,6 +61,7 @@ __all__ = [
     "LeafDataset",
     "MinimizeReuseDataSampler",
     "MinimizeReuseUserSampler",
+    "Partition",
     "PyTorchDataDataset",
     "PyTorchFederatedDataset",
     "PyTorchTensorDataset",
@@ -72,16 +74,22 @@ __all__ = [
     "load",
     "load_splits",
     "measure",
+    "partition",
     "partition_by_dirichlet_class_distribution",
     "replace_pfl",
     "use_context",
+    "write_leaf",
 ]
+
+_API = ("Partition", "partition", "write_leaf")
 
 
 def __getattr__(name: str) -> Any:
     """Import the public names when one is first asked for: the commands start without NumPy."""
     if name == "measure":
         return importlib.import_module("fedsynth.pipeline.stats").measure
+    if name in _API:
+        return getattr(importlib.import_module("fedsynth.api"), name)
     if name in __all__ or name == "federated":
         federated = importlib.import_module("fedsynth.federated")
         return federated if name == "federated" else getattr(federated, name)

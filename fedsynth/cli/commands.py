@@ -16,6 +16,7 @@ from fedsynth.cli.parsing import data_dir as data_dir_option
 from fedsynth.cli.parsing import overwrite as overwrite_option
 from fedsynth.cli.parsing import scheduler as scheduler_option
 from fedsynth.cli.parsing import workers as workers_option
+from fedsynth.cli.partition import partition
 from fedsynth.cli.stats import stats
 from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
@@ -58,6 +59,7 @@ def fedsynth() -> None:
 
 
 fedsynth.add_command(generate)
+fedsynth.add_command(partition)
 fedsynth.add_command(stats)
 
 

@@ -28,14 +28,14 @@ _OS_ADVICE = {
 
 
 @contextlib.contextmanager
-def progress_bar(what: str, users: int) -> Iterator[Progress]:
-    """Show a bar of users on standard error if that is a terminal."""
+def progress_bar(what: str, users: int, *, unit: str = "user") -> Iterator[Progress]:
+    """Show a bar of users, or of other units, on standard error if that is a terminal; users: 0 if not known."""
     if not sys.stderr.isatty():
         yield no_progress
         return
     from tqdm import tqdm  # 40 ms that only terminals pay
 
-    with tqdm(total=users, desc=what, unit="user", leave=False) as bar:
+    with tqdm(total=users or None, desc=what, unit=unit, leave=False) as bar:
 
         def advance(users: int) -> None:
             bar.update(users)

@@ -83,6 +83,11 @@ class LeafDataset:
             return None
         return [entry for file in self._files for entry in (file.hierarchies or [None] * len(file.users))]
 
+    @property
+    def label_names(self) -> list[str] | None:
+        """What labels 0, 1, ... stand for; None where nobody said so: see `fedsynth partition`."""
+        return list(self._origin.label_names) or None
+
     def __len__(self) -> int:
         return len(self._places)
 
@@ -123,6 +128,11 @@ class LeafDataset:
         if isinstance(truth, NoTruth):
             folder = self._files[0].path.parent
             raise StageError(f"{folder}: the true models are not known, {truth.reason}; generate data to have them")
+        if not truth.has_models:
+            raise StageError(
+                f"{self._files[0].path.parent}: there are no true models, the data was partitioned and not generated; "
+                "generate data to have them"
+            )
         model: NDArray[np.float64] = true_models(truth, [self._numbers[user_id]])[0]
         return model
 

@@ -21,7 +21,6 @@ from msgspec import Meta
 from fedsynth.errors import DataError, StageError
 from fedsynth.records.layout import data_files
 from fedsynth.records.manifest import (
-    MAKERS,
     Count,
     FileRecord,
     Folder,
@@ -125,7 +124,7 @@ class Draft:
             replaced={},
             meta=[_described(file) for file in self._meta],
             records=self._records,
-            dropped=sorted({MAKERS[name] for name in self.removed} - {record.stage for record in self._records}),
+            dropped=self._dropped(manifest),
         )
         made = {name: _made(data_dir / name, manifest, change) for name in (*self.folders, *self.removed)}
         change = msgspec.structs.replace(change, replaced=made)
@@ -136,6 +135,11 @@ class Draft:
         for folder in [*self.folders.values(), self.root / "folders", self.root, *meta]:
             sync_folder(folder)
         return change
+
+    def _dropped(self, manifest: Manifest) -> list[str]:
+        """Return the stages whose folders vanish, or become another stage's."""
+        made = (record for name in (*self.folders, *self.removed) if (record := manifest.made(name)))
+        return sorted({record.stage for record in made} - {record.stage for record in self._records})
 
     def _check_untouched(self) -> None:
         """Check that the files are as they were when their writers were done with them."""
@@ -186,7 +190,7 @@ def _made(folder: Path, manifest: Manifest, change: Change) -> list[Made]:
     """Return the files of a folder that a run made, or that come back with the same contents; a link's are not ours."""
     if not folder.is_dir() or folder.is_symlink():
         return []
-    stage = manifest.stages.get(MAKERS[folder.name])
+    stage = manifest.made(folder.name)
     recorded = [] if stage is None else [file for file in stage.outputs if file.folder == folder.name]
     found = []
     for path in data_files(folder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Description:
     measures: Measures | None
     note: str = ""
     """What a user should know of where the data is from."""
+    label_names: Sequence[str] = ()
+    """What labels 0, 1, ... stand for, where that is known."""
 
     def lines(self, name: str) -> list[str]:
         """Return LEAF's lines, then a table of the measures."""
@@ -111,7 +113,7 @@ def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, ba
         with bar(f"stats {folder.name}", len(users)) as progress:
             for part in engine.map(measure_file, jobs, progress=progress, users=lambda job: len(job.users)):
                 meter.merge(part)
-    return Description(summarize(counts), meter.measures(), origin.note)
+    return Description(summarize(counts), meter.measures(), origin.note, origin.label_names)
 
 
 def measure(folder: str | Path, *, features: bool = True) -> dict[str, Any]:
@@ -135,7 +137,17 @@ def draw(folder: Path, name: str, description: Description) -> list[Path]:
 
     folder = settled(folder)
     label = name if folder.name == ALL_DATA else f"{name}_{folder.name}"
-    return save_pictures(folder.parent, label, description.summary, description.measures)
+    return save_pictures(folder.parent, label, description.summary, _named(description))
+
+
+def _named(description: Description) -> Measures | None:
+    """Return the measures with the labels called by their names, where these are known."""
+    measures, names = description.measures, description.label_names
+    if measures is None or measures.labels is None or not names:
+        return measures
+    called: dict[Any, str] = dict(enumerate(names))
+    labels = replace(measures.labels, names=[called.get(name, name) for name in measures.labels.names])
+    return replace(measures, labels=labels)
 
 
 @contextmanager

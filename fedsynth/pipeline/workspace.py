@@ -22,7 +22,7 @@ from secrets import token_hex
 from fedsynth.errors import BusyError, StageError, UsageError, named
 from fedsynth.pipeline.draft import MAKING, Change, Draft, Made, read_change
 from fedsynth.records.layout import META, meta_dir
-from fedsynth.records.manifest import MAKERS, Manifest
+from fedsynth.records.manifest import Manifest
 from fedsynth.records.mark import NAME, discard, find_private, is_marked, make_private
 from fedsynth.records.origin import COMMITTED
 from fedsynth.system import exclusive_lock, move_folder, sync_folder
@@ -69,7 +69,7 @@ class Workspace:
     def remove(self, folders: Sequence[str]) -> list[str]:
         """Remove folders and forget the stages that made them, in one step; return those that were there."""
         present = [name for name in folders if os.path.lexists(self.data_dir / name)]
-        if present or any(MAKERS[name] in self.manifest.stages for name in folders):
+        if present or any(self.manifest.made(name) for name in folders):
             with self.draft() as draft:
                 draft.removed = list(folders)
                 self.commit(draft)

@@ -24,18 +24,18 @@ FILE_NAME = "manifest.json"
 FORMAT = 1
 
 MAKERS = {
-    ALL_DATA: "generate",
-    SAMPLED: "sample",
-    REM_USERS: "remove_users",
-    TRAIN: "split",
-    TEST: "split",
+    ALL_DATA: ("generate", "partition"),
+    SAMPLED: ("sample",),
+    REM_USERS: ("remove_users",),
+    TRAIN: ("split",),
+    TEST: ("split",),
 }
-"""Which stage makes which folder."""
+"""Which stages make which folder; one that is made replaces what the others made."""
 
 Typed = TypeVar("Typed")
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Folder = Annotated[str, Meta(pattern=f"^({'|'.join(MAKERS)})$")]
-StageName = Annotated[str, Meta(pattern=f"^({'|'.join(MAKERS.values())})$")]
+StageName = Annotated[str, Meta(pattern=f"^({'|'.join(stage for stages in MAKERS.values() for stage in stages)})$")]
 Md5 = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Version = Annotated[str, Meta(pattern="^[0-9A-Za-z.+-]{1,64}$")]
 
@@ -77,6 +77,31 @@ class FileRecord(msgspec.Struct, frozen=True):
         return status.st_mtime_ns == self.mtime_ns or stamp_file(path).md5 == self.md5
 
 
+class SourceRecord(msgspec.Struct, frozen=True):
+    """A file from elsewhere that a stage read. path: absolute; the rest as in FileStamp."""
+
+    path: str
+    size: Count
+    mtime_ns: int
+    md5: Md5
+
+    @classmethod
+    def of(cls, path: Path, stamp: FileStamp) -> SourceRecord:
+        """Return the record of a file."""
+        return cls(str(path.resolve()), stamp.size, stamp.mtime_ns, stamp.md5)
+
+    def change(self) -> str | None:
+        """Return what became of the file in a few words, None if it is as it was, or gone: it isn't needed any more."""
+        path = Path(self.path)
+        if not path.is_file():
+            return None
+        status = path.stat()
+        if (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns):
+            return None
+        same = status.st_size == self.size and stamp_file(path).md5 == self.md5
+        return None if same else f"{path} has changed"
+
+
 class LeftOut(msgspec.Struct, frozen=True):
     """Users that a stage could not split. users: the first ten of them."""
 
@@ -96,11 +121,13 @@ class StageRecord(msgspec.Struct, frozen=True):
     before: dict[str, Count] | None
     after: dict[Folder, dict[str, Count]]
     left_out: LeftOut = LeftOut()
+    sources: Sequence[SourceRecord] = ()
+    """Files from elsewhere that were read; inputs are those of other stages."""
 
     def __post_init__(self) -> None:
         if any(counts.keys() != {"users", "samples"} for counts in self.after.values()):
             raise ValueError("Expected counts of users and samples")
-        if any(MAKERS[record.folder] != self.stage for record in self.outputs):
+        if any(self.stage not in MAKERS[record.folder] for record in self.outputs):
             raise ValueError(f"Expected outputs of {self.stage} alone")
 
 
@@ -133,6 +160,10 @@ class Manifest:
         self._index()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(self.path, to_text(_Content(FORMAT, stages)) + "\n")
+
+    def made(self, folder: str) -> StageRecord | None:
+        """Return the record of the stage that made a folder of this name, None if none did."""
+        return next((self.stages[stage] for stage in MAKERS.get(folder, ()) if stage in self.stages), None)
 
     def find(self, path: Path) -> FileRecord | None:
         """Return the record of a file that fedsynth wrote or read, if its size and time are still those."""

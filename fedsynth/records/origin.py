@@ -19,7 +19,7 @@ from pathlib import Path
 
 from fedsynth.errors import DataError, StageError, named
 from fedsynth.records.layout import data_files, json_files, meta_dir, settled
-from fedsynth.records.manifest import FILE_NAME, MAKERS, Manifest, StageRecord, differences
+from fedsynth.records.manifest import FILE_NAME, Manifest, StageRecord, differences
 from fedsynth.records.mark import find_private
 from fedsynth.records.stamp import FileState, stamp_file
 
@@ -50,6 +50,12 @@ class Origin:
         return bool(self.stages) and not self.stages[-1].inputs
 
     @property
+    def label_names(self) -> Sequence[str]:
+        """What labels 0, 1, ... stand for, where all_data was made of data that names them; [] elsewhere."""
+        names = self.stages[-1].parameters.get("label_names") if self.stages else None
+        return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
+
+    @property
     def new_users(self) -> bool:
         """Whether the users are no longer those of all_data: iid sampling pools the samples of all."""
         return any(stage.parameters.get("method") == "iid" for stage in self.stages)
@@ -69,7 +75,7 @@ def find_origin(data: Path, manifest: Manifest | None = None) -> Origin:
     require_settled(settled(folder).parent)
     if manifest is None:
         manifest = Manifest(settled(folder).parent)
-    record = manifest.stages.get(MAKERS.get(folder.name, ""))
+    record = manifest.made(folder.name)
     if record is None:
         return _by_content(files or json_files(folder), manifest)
     made = [output for output in record.outputs if not single or output.name == data.name]
@@ -160,7 +166,7 @@ def _trace(manifest: Manifest, record: StageRecord, sums: Sequence[str]) -> Orig
     stages, roots = [record], sums
     while inputs := stages[-1].inputs:
         roots = [file.md5 for file in inputs]
-        earlier = manifest.stages.get(MAKERS[inputs[0].folder])
+        earlier = manifest.made(inputs[0].folder)
         if earlier is None or not _same_content(earlier, stages[-1], inputs[0].folder):
             break
         stages.append(earlier)
@@ -170,15 +176,18 @@ def _trace(manifest: Manifest, record: StageRecord, sums: Sequence[str]) -> Orig
 def _require_standing(manifest: Manifest, folder: Path, record: StageRecord) -> None:
     """Compare what a stage read with what is there now, then what that was made from, and so on.
 
-    A folder that is gone is no contradiction: people delete what they don't need any more.
+    A folder or source that is gone is no contradiction: people delete what they don't need any more.
     """
+    for source in record.sources:
+        if change := source.change():
+            raise StageError(f"{folder}: stale, {change} since it was made from it; {_way_out(record)}")
     for name in dict.fromkeys(file.folder for file in record.inputs):
         place = folder.parent / name
         present = data_files(place)
         changed = differences(record.inputs, place, present) if present else []
         if changed:
             raise StageError(f"{folder}: stale, {changed[0]} since it was made from it; {_way_out(record)}")
-        earlier = manifest.stages.get(MAKERS[name])
+        earlier = manifest.made(name)
         if earlier is not None and _same_content(earlier, record, name):
             _require_standing(manifest, folder, earlier)
 
@@ -189,4 +198,4 @@ def _same_content(earlier: StageRecord, record: StageRecord, folder: str) -> boo
 
 
 def _way_out(record: StageRecord) -> str:
-    return WAY_OUT if record.inputs else f"generate it again with {named('overwrite')}"
+    return WAY_OUT if record.inputs else f"{record.stage} it again with {named('overwrite')}"

@@ -90,7 +90,7 @@ def save_pictures(folder: Path, name: str, summary: Summary, measures: Measures 
         labels, truth = measures.labels, measures.truth
         if labels is not None:
             pictures["labels"] = lambda: draw_labels(labels, None if truth is None else truth.cluster, name)
-        if truth is not None:
+        if truth is not None and truth.has_models:
             pictures["models"] = lambda: draw_models(truth, name)
         for kind in {"labels", "models"} - pictures.keys():
             (folder / f"{name}_{kind}.png").unlink(missing_ok=True)

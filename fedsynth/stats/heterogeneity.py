@@ -14,6 +14,7 @@ from fedsynth.stats.concepts import ConceptMeter
 from fedsynth.stats.features import FeatureMoments, to_matrix
 from fedsynth.stats.labels import LabelCounter, LabelTable, label_measures
 from fedsynth.stats.quantity import quantity_measures
+from fedsynth.stats.swaps import concepts_without_models
 from fedsynth.truth import Truth
 
 SEED = 931231
@@ -65,7 +66,11 @@ class Meter:
         self._labels = LabelCounter()
         self._features = FeatureMoments() if features and sum(num_samples) > 0 else None
         self._why_not = NO_SAMPLES if features else NOT_ASKED
-        self._concepts = ConceptMeter(truth, default_rng(SEED)) if truth is not None and self._features else None
+        self._concepts = (
+            ConceptMeter(truth, default_rng(SEED))
+            if truth is not None and truth.has_models and self._features
+            else None
+        )
 
     @property
     def wants_x(self) -> bool:
@@ -106,7 +111,7 @@ class Meter:
         for keys, found, why in (
             self._of_labels(labels),
             self._of_features(),
-            self._of_concepts(),
+            self._of_concepts(labels),
             self._of_clusters(),
         ):
             values.update(found)
@@ -125,7 +130,9 @@ class Meter:
         measures = self._features.measures()
         return FEATURE_KEYS, measures, dict.fromkeys(FEATURE_KEYS, self._features.reason)
 
-    def _of_concepts(self) -> _Part:
+    def _of_concepts(self, labels: LabelTable | None) -> _Part:
+        if self._truth is not None and not self._truth.has_models:
+            return CONCEPT_KEYS, *concepts_without_models(self._truth, labels)
         if self._concepts is None:
             reason = self._no_truth if self._truth is None else self._why_not
             return CONCEPT_KEYS, {}, dict.fromkeys(CONCEPT_KEYS, reason)

@@ -2,6 +2,6 @@
 
 from fedsynth.truth.file import FILE_NAME, Truth, TruthWriter, true_models
 from fedsynth.truth.find import NoTruth, find_truth
-from fedsynth.truth.read import load_truth
+from fedsynth.truth.read import PARTITIONED, load_truth
 
-__all__ = ["FILE_NAME", "NoTruth", "Truth", "TruthWriter", "find_truth", "load_truth", "true_models"]
+__all__ = ["FILE_NAME", "PARTITIONED", "NoTruth", "Truth", "TruthWriter", "find_truth", "load_truth", "true_models"]

@@ -46,6 +46,11 @@ class Truth:
     model_info: Floats | None
     models: Floats | None
     """[users, D+1, C], None for models that share a basis."""
+    swaps: Ints | None = None
+    """[clusters, classes] for somebody's own data, partitioned: the label that each class has in a cluster, in
+    positions in class_labels; None where none were exchanged, and for generated data."""
+    class_labels: Ints | None = None
+    """[classes] the labels, where swaps has positions."""
     data_md5: Sequence[str] = ()
     """[files] MD5 sums of the files of all_data, which tie the truth to its data."""
     data_size: Sequence[int] = ()
@@ -55,6 +60,11 @@ class Truth:
     def num_clusters(self) -> int:
         """The number of clusters that users were drawn from, 0 for a process without."""
         return 0 if self.cluster is None else len(self.parameters["prob_clusters"])
+
+    @property
+    def has_models(self) -> bool:
+        """Whether the users' true models are known: not those of somebody's own data."""
+        return self.models is not None or self.model_info is not None
 
     def of_users(self, users: Sequence[str], num_samples: Sequence[int]) -> Truth:
         """Return the truth about these users, in their order, with the numbers of samples that they have now.
@@ -102,8 +112,9 @@ class TruthWriter:
     all_data, the generator's parameters by their names, and `checksum` over all these. Then what the generator adds
     per user: for LEAF's process cluster [users] int64 and model_info [users, K]; for others models [users, D+1, C],
     row 0 the bias, and for shifts cluster and class_shares [users, C] float64. And what users share: Q [D+1, C, K]
-    and centers [K, K]. A user's true model is models[user], or else `Q @ model_info[user]`. The same values give the
-    same bytes.
+    and centers [K, K]. A user's true model is models[user], or else `Q @ model_info[user]`. Somebody's own data,
+    partitioned, has no models: where clusters exchange labels it has cluster, swaps [clusters, classes] and
+    class_labels [classes]. The same values give the same bytes.
     """
 
     def __init__(self, path: Path, num_users: int) -> None:

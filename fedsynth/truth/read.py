@@ -19,9 +19,12 @@ Arrays = Mapping[str, "NDArray[Any]"]
 _HEAD = {"format": ("iu", 0), "user_ids": ("U", 1), "num_samples": ("iu", 1), "checksum": ("U", 0)}
 _DATA = {"data_md5": ("U", 1), "data_size": ("iu", 1)}
 _USERS = {"cluster": ("iu", 1), "model_info": ("f", 2), "models": ("f", 3), "class_shares": ("f", 2)}
-_SHARED = {"Q": ("f", 3), "centers": ("f", 2)}
+_SHARED = {"Q": ("f", 3), "centers": ("f", 2), "swaps": ("iu", 2), "class_labels": ("iu", 1)}
 _KNOWN = {**_HEAD, **_DATA, **_USERS, **_SHARED}
 """By name: the kinds of type that an array may have, and its number of dimensions. All others are parameters."""
+
+PARTITIONED = "partition"
+"""The parameter `model` of data that was not generated."""
 
 _PARAMETER_KINDS = "iufbU"
 _STORED_ONLY = "stored as it is, as fedsynth does"
@@ -90,10 +93,29 @@ def _check_shapes(arrays: Arrays) -> None:
             raise DataError(f"{name} has {len(arrays[name])} rows, expected one for each of its {users} users")
     if len(arrays["data_md5"]) != len(arrays["data_size"]):
         raise DataError("data_md5 and data_size differ in length")
+    if str(arrays.get("model")) == PARTITIONED:
+        _check_swaps(arrays)
+        return
     if "models" not in arrays and not {"Q", "model_info"} <= arrays.keys():
         raise DataError("holds neither models nor Q and model_info")
     if "models" not in arrays and arrays["Q"].shape[2] != arrays["model_info"].shape[1]:
         raise DataError("Q and model_info do not fit together")
+
+
+def _check_swaps(arrays: Arrays) -> None:
+    """Check the truth of data that was partitioned: there are no models, but there may be labels exchanged."""
+    import numpy as np
+
+    parts = {"cluster", "swaps", "class_labels"} & arrays.keys()
+    if not parts:
+        return
+    if len(parts) < 3:
+        raise DataError(f"holds {' and '.join(sorted(parts))} alone of cluster, swaps and class_labels")
+    swaps, classes = arrays["swaps"], len(arrays["class_labels"])
+    if not (np.sort(swaps, axis=1) == np.arange(classes)).all():
+        raise DataError(f"swaps are no orders of its {classes} classes")
+    if len(swaps) != len(arrays.get("prob_clusters", ())):
+        raise DataError("swaps and prob_clusters differ in length")
 
 
 def _build(path: Path, arrays: Arrays) -> Truth:
@@ -118,4 +140,6 @@ def _build(path: Path, arrays: Arrays) -> Truth:
         basis=arrays.get("Q"),
         model_info=arrays.get("model_info"),
         models=arrays.get("models"),
+        swaps=arrays.get("swaps"),
+        class_labels=arrays.get("class_labels"),
     )

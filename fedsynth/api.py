@@ -1,0 +1,224 @@
+"""What the commands do, for Python: nothing is printed, errors are `FedsynthError`s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from operator import index
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsynth.errors import DataError, UsageError
+from fedsynth.leaf.folder import write_folder
+from fedsynth.partitioners.assign import Assignment, assign, assign_naturally
+from fedsynth.partitioners.column import Column, to_column
+from fedsynth.partitioners.draws import grouping
+from fedsynth.partitioners.request import DEFAULT_SEED, Request
+from fedsynth.pipeline.partition_levels import solve_levels, with_knobs, with_levels
+from fedsynth.pipeline.partition_measures import measure_assignment, swapped
+from fedsynth.pipeline.target import Asked, make_targets
+
+Ints = NDArray[np.int64]
+
+
+def partition(
+    labels: Any,
+    *,
+    users: int | Sequence[Any] | NDArray[Any] | None = None,
+    scheme: str = "dirichlet",
+    by: Any = None,
+    bins: int | None = None,
+    alpha: float | None = None,
+    sigma: float | None = None,
+    sizes: Sequence[int] | None = None,
+    classes: int | None = None,
+    shards: int | None = None,
+    min_samples: int = 1,
+    clusters: int = 1,
+    swap_labels: int = 0,
+    targets: Asked | None = None,
+    seed: int = DEFAULT_SEED,
+) -> Partition:
+    """Deal samples to users; every sample goes to exactly one.
+
+    labels: [n], a class for each sample: numbers or texts. users: how many; for scheme natural, [n], whose each sample
+    is. by: [n], what to deal by in place of the labels, such as a domain; bins: cut the numbers that are dealt by into
+    so many classes of nearly equal counts. The schemes, with the parameters of each:
+
+        iid                             users differ in nothing
+        quantity                        in their sizes: lognormal of `sigma`, or listed in `sizes`
+        dirichlet         alpha         for each class, its shares over the users are Dirichlet(alpha)
+        inner-dirichlet   alpha         each user's class shares are Dirichlet(alpha q); sizes as for quantity, or equal
+        classes           classes       each user has exactly so many classes
+        shards            shards        samples sorted by class, cut into so many shards a user, and dealt
+        natural                         users are given
+
+    min_samples: of the smallest user, met by moving as few samples as possible. clusters, swap_labels: in each cluster
+    of users but the first, so many classes exchange their labels in a cycle. targets: measures and the levels that they
+    are to have, such as {"label.hellinger": 0.5}: the parameter that moves each, alpha, sigma, classes or shards, is
+    found, and stands in the partition's `request`. The same seed gives the same partition on every machine. Raises
+    UsageError for what is impossible, saying what would be possible, and DataError for labels that are no classes.
+    """
+    names = _names(users, scheme)
+    levels = make_targets(targets or {})
+    given = {
+        "users": None if names is not None or users is None else index(users),  # type: ignore[arg-type]
+        "alpha": alpha,
+        "sigma": sigma,
+        "sizes": None if sizes is None else [index(size) for size in sizes],
+        "classes": classes,
+        "shards": shards,
+        "min_samples": min_samples,
+        "clusters": clusters,
+        "swap_labels": swap_labels,
+        "seed": seed,
+    }
+    request = Request(scheme=scheme, **with_knobs(scheme, levels, given))
+    dealt_by = to_column(labels if by is None else by, name="labels" if by is None else "by", bins=bins)
+    classes_there = dealt_by if by is None and bins is None else _classes_of(labels, needed=clusters > 1)
+    known = classes_there or dealt_by
+    for column in (known, names):
+        if column is not None and len(column.codes) != len(dealt_by.codes):
+            raise DataError(f"columns have {len(dealt_by.codes)} and {len(column.codes)} values, expected one a sample")
+    request = with_levels(request, solve_levels(dealt_by, classes_there, request, levels))
+    found = assign(dealt_by, known, request) if names is None else assign_naturally(names, known, request)
+    return Partition(found, labels, classes_there, request)
+
+
+def write_leaf(
+    folder: str | Path, users: Mapping[str, Any], *, num_shards: int = 1, overwrite: bool = False
+) -> list[Path]:
+    """Write users as LEAF's files, all_data.json or so many shards, into a folder; return the files.
+
+    users: any mapping of a user to (x, y): arrays, tensors or sequences of what JSON can hold, one entry a sample; or
+    to datasets with features and labels, as `LeafDataset` has. Asked for twice, and held, one at a time. The folder
+    appears whole or not at all. Raises StageError if it is in use, unless overwrite; DataError for values that JSON
+    can't hold.
+    """
+    return write_folder(Path(folder), users, num_shards=num_shards, overwrite=overwrite)
+
+
+class Partition(Mapping[str, Ints]):
+    """Who has which samples: a mapping of users' names to the indices of their samples, [samples] int64, sorted.
+
+    users: [users] names; user_of: [n] int64, for each sample the position of its user in users; num_samples: [users];
+    clusters: [users] int64, and swaps: [clusters, classes] int64, the label that each class has in a cluster, in
+    positions in `classes`; both None where labels were not exchanged. classes: the labels there are, sorted.
+    """
+
+    def __init__(self, assignment: Assignment, labels: Any, column: Column | None, request: Request) -> None:
+        self._assignment = assignment
+        self._labels = labels
+        self._column = column
+        self.request = request
+        self.users = list(assignment.users)
+        self.num_samples = assignment.num_samples
+        self.clusters = assignment.clusters
+        self.swaps = assignment.swaps
+        self.classes = None if column is None else list(column.values)
+        self._position = {user: position for position, user in enumerate(self.users)}
+
+    @property
+    def user_of(self) -> Ints:
+        """The position of each sample's user in users: [n] int64."""
+        return self._assignment.user_of.astype(np.int64)
+
+    def __getitem__(self, user: str) -> Ints:
+        """Return the indices of a user's samples, sorted."""
+        position = self._position[user]
+        start = int(self._starts[position])
+        return self._order[start : start + int(self.num_samples[position])]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the users' names, in their order."""
+        return iter(self.users)
+
+    def __len__(self) -> int:
+        """Return the number of users."""
+        return len(self.users)
+
+    def __contains__(self, user: object) -> bool:
+        """Whether there is a user of this name."""
+        return user in self._position
+
+    def __repr__(self) -> str:
+        samples = int(self.num_samples.sum())
+        return f"<Partition {self.request.scheme}: {len(self):,} users, {samples:,} samples>"
+
+    def measure(self) -> dict[str, Any]:
+        """Return the measures of heterogeneity that need no features, as `fedsynth.measure` names them."""
+        return measure_assignment(self._assignment, self._column)
+
+    def take(self, x: Any, y: Any = None) -> Mapping[str, tuple[Any, Any]]:
+        """Return users with their samples, a mapping of names to (x, y), each taken when asked for.
+
+        x: [n, ...], an array, tensor or sequence; y: [n], those that were dealt by if absent. Where clusters exchange
+        labels, y is after the exchange, and can't be given. Raises DataError for another number of samples.
+        """
+        if y is not None and self.swaps is not None and not np.array_equal(y, self._labels):
+            raise UsageError("y are other labels than those that were dealt, which clusters exchange; leave y out")
+        if self.swaps is not None and self._column is not None:
+            y = np.array(self._column.values)[swapped(self._assignment, self._column.codes)]
+        y = self._labels if y is None else y
+        for name, values in (("x", x), ("y", y)):
+            if len(values) != len(self._assignment.user_of):
+                raise DataError(
+                    f"{name} has {len(values)} entries, expected {len(self._assignment.user_of)}, one a sample"
+                )
+        return _Taken(self, x, y)
+
+    @cached_property
+    def _order(self) -> Ints:
+        return grouping(self._assignment.user_of, len(self.users))
+
+    @cached_property
+    def _starts(self) -> Ints:
+        return np.cumsum(self.num_samples) - self.num_samples
+
+
+class _Taken(Mapping[str, tuple[Any, Any]]):
+    """Users with their samples, taken when asked for."""
+
+    def __init__(self, partition: Partition, x: Any, y: Any) -> None:
+        self._partition = partition
+        self._columns = x, y
+
+    def __getitem__(self, user: str) -> tuple[Any, Any]:
+        indices = self._partition[user]
+        x, y = (_pick(values, indices) for values in self._columns)
+        return x, y
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._partition)
+
+    def __len__(self) -> int:
+        return len(self._partition)
+
+
+def _pick(values: Any, indices: Ints) -> Any:
+    if isinstance(values, list | tuple):
+        return [values[place] for place in indices.tolist()]
+    return values.iloc[indices] if hasattr(values, "iloc") else values[indices]
+
+
+def _names(users: Any, scheme: str) -> Column | None:
+    """Return the users of a natural partition, None for any other."""
+    number = users is None or (hasattr(users, "__index__") and not np.ndim(users))
+    if scheme != "natural" and not number:
+        raise UsageError(f"users is {type(users).__name__}, expected how many for scheme {scheme}; or say natural")
+    if scheme == "natural" and number:
+        raise UsageError("users is a number or absent, expected a name for each sample for scheme natural")
+    return to_column(users, name="users") if scheme == "natural" else None
+
+
+def _classes_of(labels: Any, *, needed: bool) -> Column | None:
+    """Return labels as classes; None if they are none, such as targets of a regression, and needn't be."""
+    try:
+        return to_column(labels)
+    except DataError:
+        if needed:
+            raise
+        return None

@@ -1,0 +1,163 @@
+"""The other step that makes all_data: somebody's own samples, dealt to users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fedsynth.engine import INLINE, Engine
+from fedsynth.errors import StageError, UsageError, named
+from fedsynth.partitioners.assign import assign, assign_naturally
+from fedsynth.pipeline.checks import outputs_changed
+from fedsynth.pipeline.partition_files import Dealt, write_assignment, write_data
+from fedsynth.pipeline.partition_levels import Reached, solve_levels, with_levels
+from fedsynth.pipeline.run import Bar, StageResult, no_bar
+from fedsynth.pipeline.wish import Wish, read_columns
+from fedsynth.pipeline.workspace import Workspace, open_workspace
+from fedsynth.records.layout import ALL_DATA, in_use
+from fedsynth.records.manifest import FileRecord, SourceRecord, StageRecord
+from fedsynth.records.stamp import FileStamp, stamp_file
+from fedsynth.sources.open import open_source
+from fedsynth.sources.source import Source, standing_still
+from fedsynth.version import __version__
+
+Tell = Callable[[str], None]
+"""Called with what is being done."""
+
+_STAGE = "partition"
+ASSIGNMENT = "assignment.npz"
+
+
+@dataclass(frozen=True)
+class PartitionResult:
+    """What became of a partition. stage: as of other stages, None where only the assignment was written.
+
+    reached: the levels that were asked for; users, samples: how many there are; path: of the assignment.
+    """
+
+    stage: StageResult | None
+    reached: Sequence[Reached]
+    users: int
+    samples: int
+    path: Path
+
+
+def _nobody(text: str) -> None:
+    """Tell nobody."""
+
+
+def partition_source(
+    data_dir: Path,
+    wish: Wish,
+    *,
+    overwrite: bool = False,
+    engine: Engine = INLINE,
+    bar: Bar = no_bar,
+    tell: Tell = _nobody,
+) -> PartitionResult:
+    """Deal the samples of a source to users: all_data, `meta/truth.npz` and `meta/assignment.npz`, all or none.
+
+    Data that is there already is kept if it was made of the same source with the same parameters. Reads the source
+    twice: labels, then samples, which go to temporary files in the data folder, as large as they are as numbers.
+    Memory: labels and their order, up to 70 bytes a sample while they are dealt, then some batches of 8 MB and the
+    samples of some users, about 30 MB or the largest user. tell: told what is being done. Raises StageError if other
+    data is there and not to be overwritten, BusyError if another run is at work, DataError for a source that is
+    damaged or changes meanwhile, UsageError for what can't be had of it.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with open_workspace(data_dir) as workspace:
+        path = workspace.meta_dir / ASSIGNMENT
+        if wish.assignment_only and workspace.manifest.stages.get(_STAGE) is not None:
+            raise StageError(
+                f"{path}: tells who has which row in {data_dir / ALL_DATA}; for another assignment name another folder "
+                f"with {named('data_dir')}"
+            )
+        if in_use(data_dir / ALL_DATA) and not overwrite and not wish.assignment_only:
+            record = _require_same(workspace, wish)
+            counts = record.after[ALL_DATA]
+            return PartitionResult(StageResult(record, kept=True), [], counts["users"], counts["samples"], path)
+        return _make(workspace, wish, engine, bar, tell)
+
+
+def _make(workspace: Workspace, wish: Wish, engine: Engine, bar: Bar, tell: Tell) -> PartitionResult:
+    source = open_source(wish.source)
+    with workspace.draft([] if wish.assignment_only else [ALL_DATA]) as draft:
+        with standing_still(source.files):
+            dealt = _deal(source, wish, bar, tell)
+            tell("summing up the source")
+            sums = [SourceRecord.of(file, stamp_file(file)) for file in source.files]
+            write_assignment(draft.meta_file(ASSIGNMENT), dealt, sums)
+            files = {} if wish.assignment_only else write_data(draft, source, dealt, engine, bar)
+        record = None if wish.assignment_only else _record(workspace, dealt, files, sums)
+        if record is not None:
+            draft.add_record(record)
+        workspace.commit(draft)
+    stage = None if record is None else StageResult(record, kept=False, notes=workspace.notes())
+    counts = len(dealt.found.users), len(dealt.found.user_of)
+    return PartitionResult(stage, dealt.reached, *counts, workspace.meta_dir / ASSIGNMENT)
+
+
+def _deal(source: Source, wish: Wish, bar: Bar, tell: Tell) -> Dealt:
+    with bar("read labels", 0) as progress:
+        columns = read_columns(source, wish, progress)
+    reached: Sequence[Reached] = []
+    if wish.targets:
+        tell("looking for the levels that are asked for")
+        reached = solve_levels(columns.by, columns.classes, wish.request, wish.targets)
+    request = with_levels(wish.request, reached)
+    tell("dealing")
+    classes = columns.classes or columns.by
+    if columns.names is not None:
+        found = assign_naturally(columns.names, classes, request)
+    else:
+        found = assign(columns.by, classes, request)
+    if not 1 <= wish.num_shards <= len(found.users):
+        raise UsageError(
+            f"{named('num_shards')} is {wish.num_shards}, expected 1 to the number of users, {len(found.users)}"
+        )
+    return Dealt(replace(wish, request=request), columns, found, reached)
+
+
+def _record(
+    workspace: Workspace, dealt: Dealt, files: Mapping[str, FileStamp], sources: Sequence[SourceRecord]
+) -> StageRecord:
+    folder = workspace.data_dir / ALL_DATA
+    return StageRecord(
+        stage=_STAGE,
+        fedsynth=__version__,
+        parameters=dealt.recorded,
+        seed=dealt.wish.request.seed,
+        inputs=[],
+        outputs=[FileRecord.of(folder / name, stamp) for name, stamp in files.items()],
+        before=None,
+        after={ALL_DATA: {"users": len(dealt.found.users), "samples": len(dealt.found.user_of)}},
+        sources=sources,
+    )
+
+
+def _require_same(workspace: Workspace, wish: Wish) -> StageRecord:
+    """Return the record of the data that is there. Raises StageError unless it is what would be made now."""
+    folder = workspace.data_dir / ALL_DATA
+    way_out = f"add {named('overwrite')} to replace it, or name another folder with {named('data_dir')}"
+    record = workspace.manifest.stages.get(_STAGE)
+    if record is None:
+        raise StageError(f"{folder}: exists, and was not partitioned from {wish.source}; {way_out}")
+    asked = wish.recorded
+    there = {key: value for key, value in record.parameters.items() if key in (*asked, *_ASKED)}
+    there = {key: value for key, value in there.items() if key in asked or key not in wish.knobs}
+    different = sorted(key for key in asked.keys() | there.keys() if there.get(key) != asked.get(key))
+    if different:
+        found, wanted = (
+            ", ".join(f"{named(key)} {values.get(key, 'left out')}" for key in different) for values in (there, asked)
+        )
+        raise StageError(f"{folder}: exists, made with {found}, but {wanted} was asked for; {way_out}")
+    changed = outputs_changed(workspace, record, ALL_DATA)
+    changed += [change for source in record.sources if (change := source.change())]
+    if changed:
+        raise StageError(f"{folder}: {changed[0]} since it was partitioned; {way_out}")
+    return record
+
+
+_ASKED = ("label", "by", "user", "bins", "x", "users", "alpha", "sigma", "sizes", "classes", "shards", "targets")
+"""Parameters that a wish may leave out."""

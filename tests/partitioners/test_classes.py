@@ -1,0 +1,89 @@
+"""Scheme classes: exactly so many each, and the minimum within them wherever it can be had."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from fedsynth.errors import UsageError
+from fedsynth.partitioners.assign import assign
+from fedsynth.partitioners.column import Column
+from fedsynth.partitioners.request import Request
+from fedsynth.partitioners.within_classes import Holdings
+from tests.partitioners.cases import wishes
+
+
+def table(by: Column, request: Request) -> np.ndarray:
+    """Users x classes."""
+    found = assign(by, by, request)
+    counts = np.zeros((len(found.users), len(by.values)), int)
+    np.add.at(counts, (found.user_of, by.codes), 1)
+    return counts
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(wishes("classes"))
+def test_each_user_has_exactly_so_many_classes_and_each_class_as_many_users(wish: tuple[Column, Request]) -> None:
+    by, request = wish
+    counts = table(by, request)
+    assert ((counts > 0).sum(axis=1) == request.classes).all()
+    sharing = (counts > 0).sum(axis=0)
+    assert sharing.max() - sharing.min() <= 1
+    for column in counts.T:
+        parts = column[column > 0]
+        assert parts.max() - parts.min() <= 1, "a class goes in equal parts to those who have it"
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    st.integers(1, 6),
+    st.lists(st.tuples(st.integers(1, 30), st.integers(0, 99)), min_size=1, max_size=5),
+    st.integers(1, 12),
+    st.integers(0, 99),
+)
+def test_the_minimum_is_met_whenever_these_classes_allow_it(
+    num_users: int, extra: list[tuple[int, int]], least: int, seed: int
+) -> None:
+    """Against linear programming, which says whether there is a way at all."""
+    rng = np.random.RandomState(seed)
+    each = rng.randint(1, len(extra) + 1)
+    owned = np.array([rng.permutation(len(extra))[:each] for _ in range(num_users)], np.int32)
+    owners = [np.flatnonzero((owned == number).any(axis=1)) for number in range(len(extra))]
+    totals = [len(users) + more if len(users) else 0 for users, (more, _) in zip(owners, extra, strict=True)]
+    amounts = [np.ones(len(users), np.int64) for users in owners]
+    for part, total in zip(amounts, totals, strict=True):
+        for _ in range(total - len(part)):
+            part[rng.randint(len(part))] += 1
+    possible = feasible(owners, totals, num_users, least)
+    holdings = Holdings(owned, owners, amounts)
+    if not possible:
+        with pytest.raises(UsageError, match=f"min_samples is {least}"):
+            holdings.raise_to(least)
+        return
+    holdings.raise_to(least)
+    sizes = np.bincount(np.concatenate(owners), np.concatenate(amounts), num_users)
+    assert sizes.min() >= least
+    assert [int(part.sum()) for part in amounts] == totals
+    assert all(part.min() >= 1 for part in amounts if len(part))
+
+
+def feasible(owners: list[np.ndarray], totals: list[int], num_users: int, least: int) -> bool:
+    cells = [(number, user) for number, users in enumerate(owners) for user in users.tolist()]
+    by_class = np.array([[float(cell[0] == number) for cell in cells] for number in range(len(owners))])
+    by_user = np.array([[-float(cell[1] == user) for cell in cells] for user in range(num_users)])
+    found = linprog(
+        np.zeros(len(cells)), A_ub=by_user, b_ub=[-least] * num_users, A_eq=by_class, b_eq=totals, bounds=(1, None)
+    )
+    return bool(found.status == 0)
+
+
+def test_a_chain_of_users_helps_where_no_neighbour_can() -> None:
+    """User 0 shares a class with 1 only, 1 with 2, and 2 alone has plenty."""
+    owned = np.array([[0, 1], [1, 2], [2, 3]], np.int32)
+    owners = [np.array([0]), np.array([0, 1]), np.array([1, 2]), np.array([2])]
+    amounts = [np.array([1]), np.array([1, 5]), np.array([1, 50]), np.array([9])]
+    Holdings(owned, owners, amounts).raise_to(6)
+    assert [part.tolist() for part in amounts] == [[1], [5, 1], [5, 46], [9]]

@@ -291,3 +291,9 @@ def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
         "except SystemExit as end: assert end.code == 0\n"
     )
     assert peak_memory(tmp_path, script) < 220e6  # 144 MB of samples, 372 MB of text
+
+
+def test_labels_beyond_64_bits_are_an_error(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", x=np.arange(6), y=np.array([0, 2**64 - 1] * 3, np.uint64))
+    result = run(tmp_path, "partition", "own.npz", "--users", 2, "--scheme", "iid", check=1)
+    assert "expected whole numbers of 64 bits" in result.stderr

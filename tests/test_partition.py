@@ -94,8 +94,13 @@ def test_listed_sizes_are_the_sizes() -> None:
     assert part.num_samples.tolist() == [100, 200, 300]
 
 
-def test_an_infinite_alpha_makes_users_alike() -> None:
-    part = fedsynth.partition(LABELS, users=10, alpha=math.inf)
+@pytest.mark.parametrize("alpha", [1e30, 1e308, math.inf])
+@pytest.mark.parametrize("scheme", ["dirichlet", "inner-dirichlet"])
+def test_an_infinite_alpha_makes_users_alike(scheme: str, alpha: float) -> None:
+    part = fedsynth.partition(LABELS, users=10, scheme=scheme, alpha=alpha)
+    if scheme == "inner-dirichlet":  # whose samples are draws
+        assert part.measure()["label.jensen_shannon"] < 2 * part.measure()["label.jensen_shannon_chance"]
+        return
     assert all((np.bincount(LABELS[indices]) == 10).all() for indices in part.values())
 
 

@@ -297,3 +297,10 @@ def test_labels_beyond_64_bits_are_an_error(tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", x=np.arange(6), y=np.array([0, 2**64 - 1] * 3, np.uint64))
     result = run(tmp_path, "partition", "own.npz", "--users", 2, "--scheme", "iid", check=1)
     assert "expected whole numbers of 64 bits" in result.stderr
+
+
+def test_a_table_without_rows_is_an_error(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "own.csv").write_text("a,label\n")
+    result = run(tmp_path, "partition", "own.csv", "--users", 2, "--scheme", "iid", check=1)
+    assert "own.csv: no rows, expected some samples" in result.stderr

@@ -20,6 +20,7 @@ ORDER, SIZES, SHARES, SLOTS, DEAL, MINIMUM, CLUSTERS = range(7)
 """The streams."""
 
 _RADIX = 1 << 16
+_ALL_ALIKE = 1e30
 
 
 def stream(seed: int, *key: int) -> RandomState:
@@ -68,10 +69,14 @@ def log_gammas(rng: RandomState, shapes: Floats) -> Floats:
 
 
 def dirichlet(rng: RandomState, concentrations: Floats) -> Floats:
-    """Return shares [..., n] that are Dirichlet(concentrations [..., n]), each row of sum 1; infinite ones are even."""
-    if np.isinf(concentrations).any():
-        even = np.isinf(concentrations).astype(float)
-        shares: Floats = even / even.sum(axis=-1, keepdims=True)
+    """Return shares [..., n] that are Dirichlet(concentrations [..., n]), each row of sum 1.
+
+    Where one is infinite, or beyond 10**30, they are as the concentrations are to each other: floats can't tell.
+    """
+    largest = concentrations.max()
+    if largest > _ALL_ALIKE:
+        finite = np.isinf(concentrations).astype(float) if np.isinf(largest) else concentrations / largest
+        shares: Floats = finite / finite.sum(axis=-1, keepdims=True)
         return shares
     logs = log_gammas(rng, concentrations)
     shares = np.exp(logs - logs.max(axis=-1, keepdims=True))

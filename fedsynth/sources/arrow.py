@@ -25,7 +25,7 @@ _WIDER = {"null": "int64", "int64": "float64"}
 
 @dataclass(frozen=True)
 class Reader:
-    """A format. schema: of a file; batches: a file's record batches with these columns."""
+    """A format. called: in errors; schema: of a file; batches: a file's record batches with these columns."""
 
     called: str
     schema: Callable[[Path], Any]
@@ -86,7 +86,7 @@ def open_parquet(path: Path, files: Sequence[Path]) -> ArrowSource:
             rows = int(min(max(_BATCH_BYTES / max(1.0, width), _FEWEST), _MOST))
             yield from opened.iter_batches(rows, columns=list(columns), use_threads=False)
 
-    return ArrowSource(path, files, Reader("Parquet file", parquet.read_schema, batches))
+    return ArrowSource(path, files, Reader("a Parquet file", parquet.read_schema, batches))
 
 
 def open_ipc(path: Path, files: Sequence[Path]) -> ArrowSource:
@@ -107,7 +107,7 @@ def open_ipc(path: Path, files: Sequence[Path]) -> ArrowSource:
             for batch in found:
                 yield batch.select(list(columns))
 
-    return ArrowSource(path, files, Reader("Arrow file", schema, batches))
+    return ArrowSource(path, files, Reader("an Arrow file", schema, batches))
 
 
 def _open_either(arrow: Any, opened: Any) -> Any:
@@ -136,14 +136,14 @@ def open_csv(path: Path) -> ArrowSource:
             ),
         )
 
-    with _readable(path, "CSV file"):
+    with _readable(path, "a CSV file"):
         names = open_reader([]).schema.names
         if len(set(names)) < len(names):
             raise DataError(f"{path}: two columns of one name, expected a first line of different names; add one")
         while not _settle_types(open_reader([]), names, kinds):
             pass
     schema = arrow.schema([(name, kinds[name]) for name in names])
-    reader = Reader("CSV file", lambda _: schema, lambda _, columns: iter(open_reader(columns)))
+    reader = Reader("a CSV file", lambda _: schema, lambda _, columns: iter(open_reader(columns)))
     return ArrowSource(path, [path], reader)
 
 
@@ -220,4 +220,4 @@ def _readable(path: Path, called: str) -> Iterator[None]:
 
 def _damaged(path: Path, called: str, error: Exception) -> DataError:
     found = " ".join(str(error).split())[:200] or type(error).__name__
-    return DataError(f"{path}: can't be read, expected a {called} ({found}); make the file again")
+    return DataError(f"{path}: can't be read, expected {called} ({found}); make the file again")

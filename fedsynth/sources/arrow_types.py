@@ -15,7 +15,7 @@ from fedsynth.leaf.text import sample_texts
 from fedsynth.sources.source import JSON, NUMBER, OTHER, TEXT, ColumnInfo, Values, check_finite, null_error
 
 _IMAGES = (
-    "make numbers or texts of it first, such as one list of pixels a row; or deal it where it is, "
+    "make numbers or texts, in UTF-8, of it first, such as one list of pixels a row; or deal it where it is, "
     f"with {named('assignment_only')}"
 )
 
@@ -76,7 +76,9 @@ def _ragged(path: Path, name: str, array: Any, first_row: int) -> Values:
         except ValueError as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{path}: NaN or infinity in row {row:,} of column {name!r}, expected numbers") from error
+            raise DataError(
+                f"{path}: NaN or infinity in row {row:,} (from 0) of column {name!r}, expected numbers"
+            ) from error
     return texts
 
 
@@ -92,7 +94,7 @@ def _describe(kind: Any, names: Sequence[str]) -> ColumnInfo:
         kind = kind.storage_type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if _is_number(kind):
+    if _is_number(kind) or pa.types.is_null(kind):  # of nothing at all; where there are rows, that is an error
         return ColumnInfo(NUMBER, described, (), whole=not _is_fraction(kind), label_names=names)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
         return ColumnInfo(TEXT, described, None)

@@ -71,7 +71,7 @@ def listed(names: Sequence[str]) -> str:
 def null_error(path: Path, column: str, row: int) -> DataError:
     """Return the error of a value that is not there. row: counted from 0 through the whole source."""
     return DataError(
-        f"{path}: nothing in row {row:,} of column {column!r}, expected a value; fill it in, or drop the row"
+        f"{path}: nothing in row {row:,} (from 0) of column {column!r}, expected a value; fill it in, or drop the row"
     )
 
 
@@ -79,7 +79,7 @@ def check_finite(path: Path, column: str, values: NDArray[Any], first_row: int) 
     """Raise DataError, with the row's number, for NaN and infinity, which LEAF's files can't hold."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = first_row + int(np.argwhere(~np.isfinite(values))[0][0])
-        found = f"NaN or infinity in row {row:,} of column {column!r}"
+        found = f"NaN or infinity in row {row:,} (from 0) of column {column!r}"
         raise DataError(f"{path}: {found}, expected a number; fill it in, or drop the row")
 
 

@@ -294,6 +294,11 @@ def empty_folder(folder: Path) -> Path:
     return folder / "empty"
 
 
+def latin(folder: Path) -> Path:
+    (folder / "t.csv").write_bytes("a,label\né,1\n".encode("latin-1"))
+    return folder / "t.csv"
+
+
 def other_columns(folder: Path) -> Path:
     save_parquet_folder(folder)
     pq.write_table(table(d=Y), folder / "many/data/train-2.parquet")
@@ -303,12 +308,16 @@ def other_columns(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (image, UsageError, "column 'image' is of type struct.*: make numbers or texts of it first.*assignment_only"),
+        (
+            image,
+            UsageError,
+            "column 'image' is of type struct.*: make numbers or texts, in UTF-8, .*assignment_only",
+        ),
         (dates, UsageError, "column 'day' is of type timestamp.*: make a number or a text"),
         (mixed, UsageError, r"a sample can't be made of a \(numbers\); b \(texts\), .* choose columns with x"),
-        (null_at, DataError, "nothing in row 333 of column 'd'"),
-        (nan_at, DataError, "NaN or infinity in row 250 of column 'd'"),
-        (null_in_list, DataError, "nothing in row 1 of column 'x'"),
+        (null_at, DataError, "nothing in row 333 .from 0. of column 'd'"),
+        (nan_at, DataError, "NaN or infinity in row 250 .from 0. of column 'd'"),
+        (null_in_list, DataError, "nothing in row 1 .from 0. of column 'x'"),
         (damaged, DataError, "can't be read, expected a Parquet file"),
         (damaged_inside, DataError, "can't be read, expected a Parquet file"),
         (damaged_value, DataError, "can't be read, expected a Parquet file"),
@@ -322,6 +331,7 @@ def other_columns(folder: Path) -> Path:
         (unknown, UsageError, "of a format that is not known"),
         (nothing, StageError, "no such file or folder"),
         (empty_folder, StageError, "no data in this folder"),
+        (latin, UsageError, "column 'a' is of type binary: make numbers or texts, in UTF-8"),
         (other_columns, DataError, "has other columns than"),
     ],
 )

@@ -20,6 +20,7 @@ from fedsynth.records.layout import ALL_DATA, in_use, json_files, meta_dir
 from fedsynth.stats.heterogeneity import Measures, Meter
 from fedsynth.stats.summary import Summary, summarize
 from fedsynth.stats.table import table_lines
+from fedsynth.stats.tally import Tally
 from fedsynth.truth import find_truth
 
 
@@ -67,10 +68,10 @@ class MeasureJob:
 
     path: Path
     users: range
-    meter: Meter
+    meter: Tally
 
 
-def measure_file(job: MeasureJob, progress: Progress) -> Meter:
+def measure_file(job: MeasureJob, progress: Progress) -> Tally:
     """Return the job's meter with all users of the file; holds one user's values. Raises DataError as `read_values`."""
     check_shared([job.path])
     position = dict(zip(read_head(job.path)["users"], job.users, strict=True))
@@ -90,7 +91,7 @@ def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, ba
     with _damage_first(files):
         users, counts, parts = _users(folder, files)
         truth, why_not = find_truth(files, meta_dir(folder.parent), users, counts)
-    meter = Meter(counts, truth, no_truth=why_not, features=features)
+    meter = Meter(counts, truth, no_truth=why_not, features=features, names=users)
     jobs = (MeasureJob(file, part, meter.part(part)) for file, part in zip(files, parts, strict=True))
     with bar(f"stats {folder.name}", len(users)) as progress:
         for part in engine.map(measure_file, jobs, progress=progress, users=lambda job: len(job.users)):

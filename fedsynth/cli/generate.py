@@ -21,7 +21,7 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 
 
 @click.command(cls=LeafCommand)
-@option("-model", "--model", default="leaf", metavar="[leaf|fedprox]", help="The generative process (leaf).")
+@option("-model", "--model", default="leaf", metavar="[leaf|fedprox|shifts]", help="The generative process (leaf).")
 @option("-num-tasks", "--num-tasks", type=int, required=True, help="Number of tasks; each becomes a user.")
 @_knob("num-classes", int, "Number of classes (5; fedprox 10).")
 @_knob("num-dim", int, "Dimensions of x (60).")
@@ -44,7 +44,21 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 @_knob("alpha", float, "With fedprox: standard deviation of the users' models around a common one (1.0).")
 @_knob("beta", float, "With fedprox: standard deviation of the users' samples around a common place (1.0).")
 @option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one place for all users.")
-@option("-stream", "--stream", default="leaf", metavar="[leaf|independent]", help="One sequence of draws, or one each.")
+@_knob("mean-size", float, "With shifts: expected number of samples (101); stays while -sigma-samples moves.")
+@_knob("label-alpha", float, "With shifts: concentration of users' class shares, inf: all users alike (inf).")
+@_knob("imbalance", float, "With shifts: how many times more frequent the first class is than the last (1).")
+@_knob("concept-dims", int, "With shifts: dimensions that decide the class (a third of -num-dim, at least 2).")
+@_knob("concept-within", float, "With shifts: expected disagreement of two users of one cluster (0).")
+@_knob("concept-between", float, "With shifts: of two users of two clusters (0: as in one).")
+@_knob("label-noise", float, "With shifts: probability that a label is another one (0).")
+@_knob("feature-shift", float, "With shifts: share of variance between users in the other dimensions (0).")
+@option(
+    "-stream",
+    "--stream",
+    default="",
+    metavar="[sequential|independent]",
+    help="One sequence of draws (or leaf, its old name), or one for each task; shifts has independent ones.",
+)
 @option("-num-shards", "--num-shards", type=int, default=1, help="Number of files (1).")
 @overwrite
 @workers

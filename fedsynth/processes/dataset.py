@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -12,7 +13,8 @@ from typing import Any
 from fedsynth.engine import Engine, Progress, check_shared
 from fedsynth.errors import UsageError
 from fedsynth.leaf.writer import LeafWriter
-from fedsynth.processes.registry import INDEPENDENT, LEAF, PROCESSES, AnyParameters, Stream
+from fedsynth.processes.registry import INDEPENDENT, PROCESSES, AnyParameters
+from fedsynth.processes.streams import Stream
 from fedsynth.processes.text import task_pieces
 from fedsynth.records.layout import shard_names
 from fedsynth.records.stamp import FileStamp
@@ -21,19 +23,19 @@ from fedsynth.truth import TruthWriter
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is to be generated. stream: "leaf", one sequence of draws, or "independent", one for each task.
+    """What is to be generated. stream: by name, see processes/registry.py; "" becomes that of the process.
 
     num_shards: files; the tasks go to them in consecutive runs of nearly equal size. Raises UsageError for a stream
     that is not known, or more shards than tasks.
     """
 
     parameters: AnyParameters
-    stream: str = LEAF
+    stream: str = ""
     num_shards: int = 1
 
     def __post_init__(self) -> None:
-        if self.stream not in (LEAF, INDEPENDENT):
-            raise UsageError(f"-stream is {self.stream!r}, expected {LEAF} or {INDEPENDENT}")
+        process = PROCESSES[self.parameters.model]
+        object.__setattr__(self, "stream", process.stream_name(self.stream))  # frozen, but for this
         if not 1 <= self.num_shards <= self.parameters.num_tasks:
             raise UsageError(
                 f"-num-shards is {self.num_shards}, expected 1 to the number of tasks, {self.parameters.num_tasks}"
@@ -51,7 +53,7 @@ class Dataset:
     def recorded(self) -> dict[str, Any]:
         """What decides about the users, as JSON values: what the truth keeps, and the manifest with the shards."""
         values = {"model": self.parameters.model, "stream": self.stream, **asdict(self.parameters)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {name: _as_json(value) for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,13 @@ def write_dataset(
 ) -> dict[str, Shard]:
     """Draw all tasks, write them as users "0", "1", ... and the ground truth; return the files by name.
 
-    Holds one task's samples and their text, and for each user his name, size and, for LEAF's process, cluster and K
+    Holds one task's samples and their text, and for each user a name, a size and, for LEAF's process, cluster and K
     numbers; in other processes what is true of a shard's users. Raises UsageError if several workers are to draw from
     one sequence.
     """
-    if not engine.inline and dataset.stream == LEAF:
+    if not engine.inline and dataset.stream != INDEPENDENT:
         raise UsageError(
-            "-stream leaf is one sequence of draws, which workers cannot share; "
+            f"-stream {dataset.stream} is one sequence of draws, which workers cannot share; "
             "add -stream independent (other data of the same law), or leave -workers and -scheduler out"
         )
     stream = open_stream(dataset)
@@ -132,6 +134,13 @@ def write_shard_alone(job: ShardJob, progress: Progress) -> Shard:
 def open_stream(dataset: Dataset) -> Stream:
     """Return the draws of a dataset, from the start."""
     return PROCESSES[dataset.parameters.model].streams[dataset.stream](dataset.parameters)
+
+
+def _as_json(value: Any) -> Any:
+    """JSON has no lists that stay as they are, and no infinity."""
+    if isinstance(value, tuple):
+        return list(value)
+    return "inf" if value == math.inf else value
 
 
 def _names(tasks: range) -> list[str]:

@@ -1,13 +1,13 @@
 """Synthetic(alpha, beta): the process that LEAF's is inspired by, with the draws of its published program.
 
 Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith: "Federated Optimization in Heterogeneous Networks" (MLSys 2020), section
-5.1. Each user has a model and a place of his samples; u and B move all of a user's model and place together. As in the
+5.1. Each user has a model and a place of its samples; u and B move all of a user's model and place together. As in the
 program, though not in the paper, alpha and beta are standard deviations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,48 +18,52 @@ from fedsynth.processes.tasks import Floats, Ints, Task
 
 _LEAST = 50
 
+Places = tuple[float, Floats]
+"""Where a user's model lies, and its samples, [D]."""
 
-class FedproxStream:
-    """All draws of one run, from one legacy generator. sizes: [num_tasks]. Holds D + 1 numbers for each user."""
+
+class FedproxLaw:
+    """Synthetic(alpha, beta) for the streams. What all users share: their one model [D+1, C], where they are alike.
+
+    A user's start: the places of the model and of the samples, [D]; None where users are alike.
+    """
+
+    seeds_twice = False
 
     def __init__(self, parameters: FedproxParameters) -> None:
+        self.seed, self.num_tasks = parameters.seed, parameters.num_tasks
         self._parameters = parameters
-        self._rng = RandomState(parameters.seed)
-        self.sizes: Ints = draw_fedprox_sizes(self._rng, parameters.num_tasks)
         self._scales = feature_scales(parameters.num_dim)
-        self._common: Floats | None = None
-        if parameters.iid:
-            self._common = draw_fedprox_model(self._rng, 0.0, parameters)
-        else:
-            self._draw_places()
 
-    @property
-    def shared_truth(self) -> dict[str, Any]:
+    def sizes(self, rng: RandomState, tasks: int) -> Ints:
+        """Draw the numbers of samples."""
+        return draw_fedprox_sizes(rng, tasks)
+
+    def shared(self, rng: RandomState) -> Floats | None:
+        """Draw the one model of users who are alike; None, and no draw, for others."""
+        return draw_fedprox_model(rng, 0.0, self._parameters) if self._parameters.iid else None
+
+    def starts(self, rng: RandomState, tasks: int) -> Sequence[Places | None]:
+        """Draw the places: of all models, of all users' samples, then of each user's samples by dimension."""
+        if self._parameters.iid:
+            return [None] * tasks
+        model_places = rng.normal(0.0, self._parameters.alpha, tasks)
+        feature_places = rng.normal(0.0, self._parameters.beta, tasks)
+        places = [rng.normal(place, 1.0, self._parameters.num_dim) for place in feature_places]
+        return list(zip(model_places.tolist(), places, strict=True))
+
+    def task(self, rng: RandomState, size: int, shared: Floats | None, start: Places | None) -> Task:
+        """Draw a user's model, if it has its own, and samples."""
+        if start is None:
+            assert shared is not None  # both follow from iid
+            place = np.zeros(self._parameters.num_dim)
+            return draw_fedprox_task(rng, size, shared, place, self._scales, {"model_info": np.ones(1)})
+        model = draw_fedprox_model(rng, start[0], self._parameters)
+        return draw_fedprox_task(rng, size, model, start[1], self._scales, {"models": model})
+
+    def shared_truth(self, shared: Floats | None) -> dict[str, Any]:
         """Where all users have one model, it is the only one of its basis."""
-        return {} if self._common is None else {"Q": self._common[:, :, np.newaxis]}
-
-    def sizes_of(self, tasks: range) -> list[int]:
-        """Return the numbers of samples of these tasks."""
-        return list(self.sizes[tasks.start : tasks.stop].tolist())
-
-    def tasks_of(self, tasks: range) -> Iterator[Task]:
-        """Draw the next tasks one after another; holds one."""
-        for task, size in zip(tasks, self.sizes_of(tasks), strict=True):
-            yield self._own_task(task, size) if self._common is None else self._common_task(self._common, size)
-
-    def _own_task(self, task: int, size: int) -> Task:
-        model = draw_fedprox_model(self._rng, self._model_places[task], self._parameters)
-        return draw_fedprox_task(self._rng, size, model, self._places[task], self._scales, {"models": model})
-
-    def _common_task(self, model: Floats, size: int) -> Task:
-        place = np.zeros(self._parameters.num_dim)
-        return draw_fedprox_task(self._rng, size, model, place, self._scales, {"model_info": np.ones(1)})
-
-    def _draw_places(self) -> None:
-        users, rng = self._parameters.num_tasks, self._rng
-        self._model_places = rng.normal(0.0, self._parameters.alpha, users)
-        feature_places = rng.normal(0.0, self._parameters.beta, users)
-        self._places = np.stack([rng.normal(place, 1.0, self._parameters.num_dim) for place in feature_places])
+        return {} if shared is None else {"Q": shared[:, :, np.newaxis]}
 
 
 def draw_fedprox_sizes(rng: RandomState, num_tasks: int) -> Ints:

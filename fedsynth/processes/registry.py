@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from fedsynth.errors import UsageError
-from fedsynth.processes.fedprox import FedproxStream
-from fedsynth.processes.independent import IndependentFedproxStream, IndependentLeafStream
+from fedsynth.processes.fedprox import FedproxLaw
 from fedsynth.processes.parameters import FedproxParameters, Parameters
-from fedsynth.processes.streams import LeafStream
-from fedsynth.processes.tasks import Task
+from fedsynth.processes.shifts.parameters import ShiftsParameters
+from fedsynth.processes.shifts.stream import ShiftsStream
+from fedsynth.processes.streams import IndependentStream, SequentialStream, Stream
+from fedsynth.processes.tasks import LeafLaw
 
-AnyParameters = Parameters | FedproxParameters
+AnyParameters = Parameters | FedproxParameters | ShiftsParameters
 
+LEAF, SEQUENTIAL, INDEPENDENT = "leaf", "sequential", "independent"
+"""The streams: one sequence of draws, as published programs have it (LEAF's bears its name), or one for each task."""
 
-LEAF, INDEPENDENT = "leaf", "independent"
-"""The streams: one sequence of draws, as published programs have it, or one for each task."""
-
-
-class Stream(Protocol):
-    """The draws of one run. Of one sequence, tasks must be asked for in their order, each once."""
-
-    @property
-    def shared_truth(self) -> dict[str, Any]:
-        """What the truth says of all users together: `TruthWriter.finish` takes it."""
-
-    def sizes_of(self, tasks: range) -> list[int]:
-        """Return the numbers of samples of these tasks."""
-
-    def tasks_of(self, tasks: range) -> Iterator[Task]:
-        """Draw these tasks one after another; holds one."""
+_SYNONYMS = {LEAF: SEQUENTIAL, SEQUENTIAL: LEAF}
 
 
 @dataclass(frozen=True)
 class Process:
-    """A generative process: its parameters, checked when made, and by name the streams of draws that they give."""
+    """A generative process: its parameters, checked when made, and by name the streams of draws that they give.
+
+    The first stream is the one that is taken where none is named.
+    """
 
     parameters: Callable[..., AnyParameters]
     streams: dict[str, Callable[[Any], Stream]]
@@ -47,10 +38,35 @@ class Process:
         """The names of the parameters."""
         return tuple(inspect.signature(self.parameters).parameters)
 
+    def stream_name(self, asked: str) -> str:
+        """Return a stream's own name; "": the first; one sequence may be called leaf or sequential in every process.
+
+        Raises UsageError for a stream that the process doesn't have.
+        """
+        if not asked:
+            return next(iter(self.streams))
+        names = [name for name in (asked, _SYNONYMS.get(asked, "")) if name in self.streams]
+        if not names:
+            raise UsageError(f"-stream is {asked!r}, expected {' or '.join(self.streams)}")
+        return names[0]
+
 
 PROCESSES = {
-    "leaf": Process(Parameters, {LEAF: LeafStream, INDEPENDENT: IndependentLeafStream}),
-    "fedprox": Process(FedproxParameters, {LEAF: FedproxStream, INDEPENDENT: IndependentFedproxStream}),
+    "leaf": Process(
+        Parameters,
+        {
+            LEAF: lambda parameters: SequentialStream(LeafLaw(parameters)),
+            INDEPENDENT: lambda parameters: IndependentStream(LeafLaw(parameters)),
+        },
+    ),
+    "fedprox": Process(
+        FedproxParameters,
+        {
+            SEQUENTIAL: lambda parameters: SequentialStream(FedproxLaw(parameters)),
+            INDEPENDENT: lambda parameters: IndependentStream(FedproxLaw(parameters)),
+        },
+    ),
+    "shifts": Process(ShiftsParameters, {INDEPENDENT: ShiftsStream}),
 }
 
 

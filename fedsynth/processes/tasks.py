@@ -10,7 +10,7 @@ legacy generator, whose stream never changes, the same seed gives the same data 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,36 @@ class Task:
     x: Floats
     y: Ints
     truth: Mapping[str, Any]
+
+
+class LeafLaw:
+    """LEAF's process for the streams. LEAF seeds twice: before the sizes, and before everything else."""
+
+    seeds_twice = True
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.seed, self.num_tasks = parameters.seed, parameters.num_tasks
+        self._parameters = parameters
+
+    def sizes(self, rng: RandomState, tasks: int) -> Ints:
+        """Draw the numbers of samples."""
+        return draw_sizes(rng, self._parameters, tasks)
+
+    def shared(self, rng: RandomState) -> Population:
+        """Draw what all tasks share."""
+        return draw_population(rng, self._parameters)
+
+    def starts(self, rng: RandomState, tasks: int) -> Sequence[None]:
+        """Draw nothing ahead."""
+        return [None] * tasks
+
+    def task(self, rng: RandomState, size: int, shared: Population, start: None) -> Task:
+        """Draw a task."""
+        return draw_task(rng, size, shared, self._parameters)
+
+    def shared_truth(self, shared: Population) -> dict[str, Any]:
+        """What the truth says of all users together."""
+        return {"Q": shared.basis, "centers": shared.centers}
 
 
 def draw_sizes(rng: RandomState, parameters: Parameters, num_tasks: int) -> Ints:

@@ -14,6 +14,8 @@ _ROWS = 32
 """Rows encoded at a time: enough to be fast, few enough to stay in the processor's cache, 40 kB of text."""
 _REPR_BELOW = 1e-4
 """From here down (but for 0) Python writes an exponent with two digits, orjson a decimal or one with fewer."""
+_REPR_FROM = 1e16
+"""From here up Python writes a plus in the exponent, which orjson before 3.11.5 or so leaves out."""
 
 
 def task_pieces(task: Task) -> Iterator[bytes]:
@@ -29,17 +31,17 @@ def encode_rows(rows: Floats) -> bytes:
     """Return rows [n, D] of finite floats as `[a, b], [c, d]`, every float as Python's `repr` writes it."""
     text = _encode(rows)[1:-1]
     magnitudes = np.abs(rows)
-    if magnitudes.size == 0 or magnitudes.min() >= _REPR_BELOW:
+    if magnitudes.size == 0 or (magnitudes.min() >= _REPR_BELOW and magnitudes.max() < _REPR_FROM):
         return text
-    return _rewrite_small(text, rows, (magnitudes < _REPR_BELOW) & (magnitudes > 0))
+    return _rewrite(text, rows, ((magnitudes < _REPR_BELOW) & (magnitudes > 0)) | (magnitudes >= _REPR_FROM))
 
 
-def _rewrite_small(text: bytes, rows: Floats, small: NDArray[np.bool_]) -> bytes:
+def _rewrite(text: bytes, rows: Floats, marked: NDArray[np.bool_]) -> bytes:
     """Write the few marked values as `repr` does."""
     texts = text[1:-1].split(b"], [")
-    for row in np.flatnonzero(small.any(axis=1)).tolist():
+    for row in np.flatnonzero(marked.any(axis=1)).tolist():
         values = texts[row].split(b", ")
-        for column in np.flatnonzero(small[row]).tolist():
+        for column in np.flatnonzero(marked[row]).tolist():
             values[column] = repr(float(rows[row, column])).encode()
         texts[row] = b", ".join(values)
     return b"[" + b"], [".join(texts) + b"]"

@@ -26,7 +26,7 @@ FILE_NAME = "truth.npz"
 
 WAY_OUT = "generate the data again, or delete that file to go on without ground truth"
 
-_ARRAYS = {"user_ids", "num_samples", "cluster", "model_info", "Q", "centers", "models", "checksum"}
+_ARRAYS = {"user_ids", "num_samples", "cluster", "model_info", "Q", "centers", "models", "class_shares", "checksum"}
 """Everything else in the file is one of the generator's parameters."""
 
 
@@ -97,7 +97,8 @@ class TruthWriter:
 
     The file holds user_ids [users] str, num_samples [users] int64, the generator's parameters by their names, and
     `checksum`, over those three. Then what the generator adds per user: for LEAF's process cluster [users] int64 and
-    model_info [users, K]; for others models [users, D+1, C], row 0 the bias. And what users share: Q [D+1, C, K] and
+    model_info [users, K]; for others models [users, D+1, C], row 0 the bias, and for shifts cluster and class_shares
+    [users, C] float64. And what users share: Q [D+1, C, K] and
     centers [K, K]. A user's true model is models[user], or else `Q @ model_info[user]`. The same values give the same
     bytes.
     """

@@ -12,8 +12,9 @@ import pytest
 from numpy.random import RandomState
 
 from fedsynth.pipeline.stats import measure
-from fedsynth.processes.fedprox import FedproxStream
+from fedsynth.processes.fedprox import FedproxLaw
 from fedsynth.processes.parameters import FedproxParameters
+from fedsynth.processes.streams import SequentialStream
 from fedsynth.truth import load_truth, true_models
 from tests.commands import ROOT, fedsynth
 from tests.commands import generate as run_generate
@@ -57,7 +58,7 @@ def has_fma() -> bool:
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.0), (0.5, 2.0)])
 def test_draws_are_those_of_the_program(alpha: float, beta: float) -> None:
-    stream = FedproxStream(FedproxParameters(4, seed=7, alpha=alpha, beta=beta))
+    stream = SequentialStream(FedproxLaw(FedproxParameters(4, seed=7, alpha=alpha, beta=beta)))
     for task, (x, y) in zip(stream.tasks_of(range(4)), published(7, 4, alpha, beta), strict=True):
         np.testing.assert_allclose(task.x, x, rtol=1e-12)
         np.testing.assert_array_equal(task.y, y)
@@ -67,8 +68,8 @@ def test_iid_users_share_one_model_and_the_place_zero() -> None:
     rng = RandomState(3)
     sizes = rng.lognormal(4, 2, 5).astype(int) + 50
     w, b = rng.normal(0, 1, (60, 10)), rng.normal(0, 1, 10)
-    stream = FedproxStream(FedproxParameters(5, seed=3, iid=True))
-    assert stream.sizes.tolist() == sizes.tolist()
+    stream = SequentialStream(FedproxLaw(FedproxParameters(5, seed=3, iid=True)))
+    assert stream.sizes_of(range(5)) == sizes.tolist()
     scales = np.sqrt(np.power(np.arange(1.0, 61.0), -1.2))
     for task, size in zip(stream.tasks_of(range(5)), sizes, strict=True):
         x = rng.standard_normal((size, 60)) * scales

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,7 +17,8 @@ from fedsynth.errors import UsageError
 
 @click.command(cls=LeafCommand)
 @click.argument("folder", default="all_data")
-@option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@option("--json", "as_json", is_flag=True, help="Print JSON and nothing else, and draw no pictures.")
+@option("--pictures", is_flag=True, help="Draw pictures with --json too.")
 @option("--no-features", is_flag=True, help="Leave out the measures that need x, which takes most of the time.")
 @option("--no-measures", is_flag=True, help="LEAF's lines and histogram alone.")
 @dataset_name
@@ -27,6 +30,7 @@ def stats(
     folder: str,
     name: str,
     as_json: bool,
+    pictures: bool,
     no_features: bool,
     no_measures: bool,
     workers: int,
@@ -45,7 +49,18 @@ def stats(
             path = path if engine.local else path.absolute()
             described = describe(path, features=not no_features, engine=engine, bar=progress_bar)
     if as_json:
-        click.echo(json.dumps(described.as_json(), indent=1))
+        click.echo(json.dumps(described.as_json(), indent=1, allow_nan=False))
     else:
         click.echo("\n".join(described.lines(name)))
-    draw(path, name, described)
+    if pictures or not as_json:
+        drawn = draw(path, name, described)
+        if not as_json and described.measures is not None:
+            click.echo(f"pictures: {_together(drawn)}")
+
+
+def _together(pictures: Sequence[Path]) -> str:
+    """Return paths that differ in the end of their names as one, as shells write it."""
+    start = os.path.commonprefix([str(picture.with_suffix("")) for picture in pictures])
+    start = start[: start.rindex("_") + 1]
+    kinds = ",".join(str(picture.with_suffix("")).removeprefix(start) for picture in pictures)
+    return f"{start}{{{kinds}}}.png"

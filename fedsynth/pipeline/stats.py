@@ -45,6 +45,7 @@ def find_folder(data_dir: Path, folder: str) -> Path:
     for path in (data_dir / folder, Path(folder)):
         if in_use(path):
             return path
+        _refuse_file(path)
     raise StageError(
         f"{data_dir / folder}: missing or empty, expected LEAF data; run `python main.py -num-tasks T` first"
     )
@@ -105,6 +106,7 @@ def measure(folder: str | Path, *, features: bool = True) -> dict[str, Any]:
     `left_out` says why each other measure does not apply. For the rest see `describe`.
     """
     path = Path(folder)
+    _refuse_file(path)
     if not in_use(path):
         raise StageError(f"{path}: missing or empty, expected LEAF data; name another folder")
     return describe(path, features=features).as_json()
@@ -147,6 +149,11 @@ def _users(folder: Path, files: Sequence[Path]) -> tuple[list[str], list[int], l
         twice = Counter(users).most_common(1)[0][0]
         raise DataError(f'{folder}: user "{twice}" is in two files, expected each in one; rename one of the two')
     return users, counts, parts
+
+
+def _refuse_file(path: Path) -> None:
+    if path.is_file():
+        raise StageError(f"{path}: a file, expected a folder of LEAF data; name its folder, {path.parent}")
 
 
 def _require_users(folder: Path, users: Sequence[object]) -> None:

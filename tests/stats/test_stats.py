@@ -88,7 +88,7 @@ def test_no_measures_gives_leafs_numbers_alone(made: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["train", "test"])
 def test_any_stage_is_described(folder: str, made: Path) -> None:
-    values = json.loads(fedsynth(made, "stats", folder, "--json").stdout)
+    values = json.loads(fedsynth(made, "stats", folder, "--json", "--pictures").stdout)
     counts = json.loads(next((made / "data" / folder).glob("*.json")).read_text())["num_samples"]
     assert values["samples"] == sum(counts)
     assert (made / f"data/synthetic_{folder}_labels.png").is_file()
@@ -98,7 +98,7 @@ def test_any_stage_is_described(folder: str, made: Path) -> None:
 def test_any_other_folder_is_described(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "data/train", tmp_path / "elsewhere/mine")
     for name in ("elsewhere/mine", tmp_path / "elsewhere/mine"):
-        values = json.loads(fedsynth(tmp_path, "stats", name, "--json").stdout)
+        values = json.loads(fedsynth(tmp_path, "stats", name, "--json", "--pictures").stdout)
         assert values["users"] == 40
         assert values["left_out"]["clusters.sizes"].startswith("there is no ground truth")
     assert (tmp_path / "elsewhere/synthetic_mine_labels.png").is_file()
@@ -220,6 +220,40 @@ def test_a_user_in_two_files_is_an_error(write_leaf: Any, tmp_path: Path) -> Non
         write_leaf({"u": ([[1.0]], [0])}, f"data/all_data/{name}.json")
     with pytest.raises(DataError, match='user "u" is in two files'):
         measure(tmp_path / "data/all_data")
+
+
+def test_json_draws_nothing_unless_asked(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "data", tmp_path / "data", ignore=shutil.ignore_patterns("*.png"))
+    fedsynth(tmp_path, "stats", "--json")
+    assert not [*tmp_path.rglob("*.png")]
+    fedsynth(tmp_path, "stats", "--json", "--pictures")
+    assert {path.name for path in tmp_path.rglob("*.png")} == {
+        *(f"synthetic_{kind}.png" for kind in ("hist", "hist_nolabel", "labels"))
+    }
+
+
+def test_the_last_line_says_where_the_pictures_are(made: Path) -> None:
+    line = fedsynth(made, "stats", "train").stdout.splitlines()[-1]
+    assert line == "pictures: data/synthetic_train_{hist,hist_nolabel,labels,models}.png"
+    for kind in ("hist", "hist_nolabel", "labels", "models"):
+        assert (made / f"data/synthetic_train_{kind}.png").is_file()
+
+
+def test_a_file_is_no_folder(made: Path) -> None:
+    stderr = fedsynth(made, "stats", "data/all_data/all_data.json", check=1).stderr
+    assert "all_data.json: a file, expected a folder of LEAF data; name its folder, data/all_data" in stderr
+    with pytest.raises(StageError, match="name its folder"):
+        measure(made / "data/all_data/all_data.json")
+
+
+def test_numbers_beyond_floats_are_left_out_of_json(write_leaf: Any, tmp_path: Path) -> None:
+    """JSON has no NaN and no infinity."""
+    users = {str(number): ([[sign * 1e300, 1.0]] * 5, [0, 1] * 2 + [1]) for number, sign in enumerate((1, -1))}
+    write_leaf(users, "data/all_data/a.json")
+    text = fedsynth(tmp_path, "stats", "--json").stdout
+    values = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert set(values["left_out"].values()) >= {"features are too large to be squared"}
+    assert values["label.jensen_shannon"] == 0
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:

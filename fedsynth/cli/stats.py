@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,8 +58,7 @@ def stats(
 
 
 def _together(pictures: Sequence[Path]) -> str:
-    """Return paths that differ in the end of their names as one, as shells write it."""
-    start = os.path.commonprefix([str(picture.with_suffix("")) for picture in pictures])
-    start = start[: start.rindex("_") + 1]
-    kinds = ",".join(str(picture.with_suffix("")).removeprefix(start) for picture in pictures)
+    """Return paths that differ in the end of their names as one, as shells write it; the first is the histogram's."""
+    start = str(pictures[0]).removesuffix("hist.png")
+    kinds = ",".join(str(picture).removeprefix(start).removesuffix(".png") for picture in pictures)
     return f"{start}{{{kinds}}}.png"

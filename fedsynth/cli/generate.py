@@ -9,10 +9,15 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from fedsynth.cli.console import progress_bar, show_result
+from fedsynth.cli.console import progress_bar, show_result, warn
 from fedsynth.cli.parsing import LeafCommand, data_dir, option, overwrite, parse_probabilities, scheduler, workers
 from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
+
+_ALPHA = (
+    "-alpha has no effect on the data: it adds the same to the logits of all classes, so that the largest stays the "
+    "largest; as in the published program"
+)
 
 
 def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
@@ -53,6 +58,14 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 @_knob("label-noise", float, "With shifts: probability that a label is another one (0).")
 @_knob("feature-shift", float, "With shifts: share of variance between users in the other dimensions (0).")
 @option(
+    "-target",
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="MEASURE=LEVEL[+-TOLERANCE]",
+    help="With shifts, any number of times: turn the measure's knob until `stats` says this level.",
+)
+@option(
     "-stream",
     "--stream",
     default="",
@@ -73,11 +86,13 @@ def generate(
     model: str,
     stream: str,
     num_shards: int,
+    targets: tuple[str, ...],
     workers: int,
     scheduler: str | None,
     **options: Any,
 ) -> None:
     """Generate all_data/all_data.json and the ground truth."""
+    from fedsynth.cli.targets import Solved, solve_targets
     from fedsynth.pipeline.generate import generate as run_generator
     from fedsynth.processes.dataset import Dataset  # NumPy: 100 ms that only this command pays
     from fedsynth.processes.registry import choose_process
@@ -90,9 +105,19 @@ def generate(
             raise UsageError(f"{_dashed(name)} makes no sense with -model {model}, which takes {allowed}; leave it out")
     parameters = chosen.parameters(**{name: options[name] for name in chosen.options if options[name] is not None})
     dataset = Dataset(parameters, stream=stream, num_shards=num_shards)
+    solved = Solved(dataset)
+    if targets:
+        solved = solve_targets(dataset, targets, given, data_dir)
+    elif "alpha" in given:
+        warn(_ALPHA)
     with open_engine(workers, scheduler) as engine:
         folder = data_dir if engine.local else data_dir.absolute()
-        show_result(run_generator(folder, dataset, overwrite=overwrite, engine=engine, bar=progress_bar))
+        result = run_generator(
+            folder, solved.dataset, overwrite=overwrite, engine=engine, bar=progress_bar, found=solved.found
+        )
+    show_result(result)
+    for line in solved.lines:
+        click.echo(line)
 
 
 def _given(context: click.Context, options: dict[str, Any]) -> list[str]:

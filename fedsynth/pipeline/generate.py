@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,31 @@ _STAGE = "generate"
 
 
 def generate(
-    data_dir: Path, dataset: Dataset, *, overwrite: bool = False, engine: Engine = INLINE, bar: Bar = no_bar
+    data_dir: Path,
+    dataset: Dataset,
+    *,
+    overwrite: bool = False,
+    engine: Engine = INLINE,
+    bar: Bar = no_bar,
+    found: Mapping[str, Any] | None = None,
 ) -> StageResult:
     """Write the files of `all_data` below a data folder and `meta/truth.npz` beside it, all or none.
 
     Data that is there already is kept if it was made with the same parameters. Memory: one task's samples and text,
-    and an index of users. Raises StageError if other data is there and not to be overwritten, BusyError if another run
+    and an index of users. found: how the parameters were found, JSON values for the manifest.
+    Raises StageError if other data is there and not to be overwritten, BusyError if another run
     is at work, UsageError if several workers are to share one sequence of draws.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     with open_workspace(data_dir) as workspace:
         if in_use(data_dir / ALL_DATA) and not overwrite:
             return StageResult(_require_same(workspace, dataset), kept=True)
-        return StageResult(_make(workspace, dataset, overwrite, engine, bar), kept=False)
+        return StageResult(_make(workspace, dataset, overwrite, engine, bar, found or {}), kept=False)
 
 
-def _make(workspace: Workspace, dataset: Dataset, overwrite: bool, engine: Engine, bar: Bar) -> StageRecord:
+def _make(
+    workspace: Workspace, dataset: Dataset, overwrite: bool, engine: Engine, bar: Bar, found: Mapping[str, Any]
+) -> StageRecord:
     with workspace.staged(_STAGE, [ALL_DATA]) as staged:
         with bar(_STAGE, dataset.parameters.num_tasks) as progress:
             truth = staged.meta_file(TRUTH_FILE)
@@ -44,7 +54,7 @@ def _make(workspace: Workspace, dataset: Dataset, overwrite: bool, engine: Engin
         record = StageRecord(
             stage=_STAGE,
             fedsynth=__version__,
-            parameters=_recorded(dataset),
+            parameters={**_recorded(dataset), **found},
             seed=dataset.parameters.seed,
             inputs=[],
             outputs=[FileRecord.of(folder / name, shard.stamp) for name, shard in shards.items()],

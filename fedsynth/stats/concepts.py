@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,16 @@ class ConceptMeter:
         users = in_order(truth.user_ids, truth.num_samples)
         compared = rng.permutation(users)[:PROBE_USERS].tolist()
         return cls(truth, draw_probe(users, truth.num_samples, PROBE_SAMPLES, rng), compared)
+
+    @property
+    def probed(self) -> Collection[int]:
+        """The positions of the users who give samples to the probe; others' samples are for the oracle alone."""
+        return self._probe.picks.places.keys()
+
+    @property
+    def looks_at(self) -> Collection[int]:
+        """The positions of the users whose models make a difference to the disagreements."""
+        return {*self._compared, *self.probed}
 
     def part(self, users: range) -> ConceptMeter:
         """Return an empty meter for the users at these consecutive positions, which is all that it knows about."""

@@ -11,19 +11,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from fedsynth.errors import UsageError
 from fedsynth.processes.shifts.disagreement import correlation
 from fedsynth.processes.shifts.parameters import ShiftsParameters
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-RAREST = 100_000
-"""Draws of which a class must be said at least once."""
-_BATCH = 4_096
 
 
 class Concepts:
@@ -45,7 +38,8 @@ class Concepts:
         stacked = np.moveaxis(directions, 1, 0)  # [C, R, matrices]
         room = parameters.deciding - stacked.shape[2]
         self._basis = _orthonormal(stacked) if room >= 0 else _unit(stacked)
-        self._room = room >= stacked.shape[2]
+        self._apart = room >= stacked.shape[2]
+        self._common_parts = [self._common_part(cluster) for cluster in range(clusters)]
 
     @property
     def own(self) -> bool:
@@ -54,60 +48,24 @@ class Concepts:
 
     def model(self, cluster: int, own: Floats | None) -> Floats:
         """Return a user's model [R, C]. own: standard normals [R, C], None where users have none of their own."""
+        common = self._common_parts[cluster]
+        directions = common if own is None else _unit(common + self._own_weight * self._own_part(own.T))
+        return np.ascontiguousarray(directions.T)
+
+    def _common_part(self, cluster: int) -> Floats:
+        """Return what users of a cluster have in common: [C, R]; of unit length if it is all they have."""
         first, second = self._cluster_weights
-        model: Floats = first * self._basis[:, :, 0]
+        common: Floats = first * self._basis[:, :, 0]
         if second:
-            model = model + second * self._basis[:, :, 1 + cluster]
-        if own is not None:
-            model = model + self._own_weight * self._apart(own.T)
-        return np.ascontiguousarray(_unit(model[:, :, None])[:, :, 0].T)
+            common = common + second * self._basis[:, :, 1 + cluster]
+        return common if self._own else _unit(common)
 
-    def _apart(self, own: Floats) -> Floats:
+    def _own_part(self, own: Floats) -> Floats:
         """Return directions [C, R] of unit length, at right angles to the common ones where there is room."""
-        if self._room:
-            shared = np.einsum("crm,cr->cm", self._basis, own)
-            own = own - np.einsum("crm,cm->cr", self._basis, shared)
-        return _unit(own[:, :, None])[:, :, 0]
-
-
-def draw_deciding(rng: RandomState, labels: Ints, model: Floats, user: int) -> Floats:
-    """Draw u ~ N(0, I) given the classes that a model [R, C] says of them: [n, R], by rejection, in batches.
-
-    Draws go in their order to the first sample that waits for their class. Raises UsageError if a class that is wanted
-    is said of fewer than one in 100,000.
-    """
-    num_classes = model.shape[1]
-    places = np.argsort(labels, kind="stable")
-    wanted = np.bincount(labels, minlength=num_classes)
-    starts = np.cumsum(wanted) - wanted
-    u = np.empty((len(labels), len(model)))
-    said, drawn = np.zeros(num_classes, np.int64), 0
-    rows = len(labels) + len(labels) // 4 + 16
-    while (said < wanted).any():
-        batch = rng.standard_normal((min(rows, _BATCH), len(model)))
-        classes = np.argmax(batch @ model, axis=1)
-        for label in np.flatnonzero(said < wanted).tolist():
-            fitting = np.flatnonzero(classes == label)[: wanted[label] - said[label]]
-            first = starts[label] + said[label]
-            u[places[first : first + len(fitting)]] = batch[fitting]
-        said += np.bincount(classes, minlength=num_classes)
-        drawn += len(batch)
-        rows = _still_needed(wanted, said, drawn, user)
-    return u
-
-
-def _still_needed(wanted: Ints, said: Ints, drawn: int, user: int) -> int:
-    """Return how many more draws are likely to be enough; how many are made at once makes no difference to data."""
-    waiting = np.flatnonzero(said < wanted)
-    rare = waiting[drawn >= RAREST * (said[waiting] + 1)]
-    if rare.size:
-        raise UsageError(
-            f"class {rare[0]} is what the model of user {user} says of fewer than one in {RAREST:,} samples; "
-            "use more concept_dims or fewer num_classes"
-        )
-    if not waiting.size:
-        return 0
-    return int(np.max((wanted[waiting] - said[waiting]) * drawn / np.maximum(said[waiting], 0.5)) * 1.1) + 16
+        if self._apart:
+            shared = own[:, None, :] @ self._basis  # [C, 1, matrices]
+            own = own - (self._basis @ shared.transpose(0, 2, 1))[:, :, 0]
+        return _unit(own)
 
 
 def _orthonormal(stacked: Floats) -> Floats:
@@ -118,7 +76,7 @@ def _orthonormal(stacked: Floats) -> Floats:
     return oriented
 
 
-def _unit(stacked: Floats) -> Floats:
-    """Return directions of unit length: of matrices [C, R, matrices]."""
-    unit: Floats = stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
+def _unit(directions: Floats) -> Floats:
+    """Return directions, [C, R] or [C, R, matrices], with unit length along R."""
+    unit: Floats = directions / np.sqrt((directions * directions).sum(axis=1, keepdims=True))
     return unit

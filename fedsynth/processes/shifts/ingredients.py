@@ -12,29 +12,33 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from fedsynth.processes.shifts.concepts import Concepts, draw_deciding
+from fedsynth.processes.shifts.concepts import Concepts
 from fedsynth.processes.shifts.labels import change_labels, draw_labels, draw_shares, pooled_shares
 from fedsynth.processes.shifts.parameters import ShiftsParameters
+from fedsynth.processes.shifts.rejection import Rejection
 from fedsynth.processes.shifts.sizes import SizeLaw
-from fedsynth.processes.streams import own_stream
+from fedsynth.processes.streams import StreamSet, own_stream
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-class Ingredient(IntEnum):
-    """First numbers of the streams' keys; the second is the user's, or the matrix' of COMMON. Never renumber."""
+_COMMON, _USER = 2, 3
+"""First numbers of the streams' keys; the second is the matrix', or the user's. 0 and 1 are other processes'."""
 
-    COMMON = 2
-    SIZE = 3
-    CLUSTER = 4
-    SHARES = 5
-    LABELS = 6
-    NOISE = 7
-    OWN_MODEL = 8
-    DECIDING = 9
-    OTHERS = 10
-    OFFSET = 11
+
+class Ingredient(IntEnum):
+    """The numbers of a user's streams. Never change one: seeds would give other data."""
+
+    SIZE = 0
+    CLUSTER = 1
+    SHARES = 2
+    LABELS = 3
+    NOISE = 4
+    OWN_MODEL = 5
+    DECIDING = 6
+    OTHERS = 7
+    OFFSET = 8
 
 
 class Ingredients:
@@ -44,6 +48,9 @@ class Ingredients:
         self.parameters = parameters
         self.pooled = pooled_shares(parameters.num_classes, parameters.imbalance)
         self._thresholds = np.cumsum(parameters.prob_clusters)[:-1]
+        self._rejections = [Rejection(parameters.num_classes) for _ in parameters.prob_clusters]
+        self._user = -1
+        self._streams: StreamSet | None = None
 
     @cached_property
     def _sizes(self) -> SizeLaw:
@@ -53,14 +60,16 @@ class Ingredients:
     def _concepts(self) -> Concepts:
         shape = self.parameters.deciding, self.parameters.num_classes
         matrices = range(len(self.parameters.prob_clusters) + 1)
-        return Concepts(
-            self.parameters, np.stack([self._stream(Ingredient.COMMON, n).standard_normal(shape) for n in matrices])
-        )
+        common = [own_stream(self.parameters.seed, _COMMON, number).standard_normal(shape) for number in matrices]
+        return Concepts(self.parameters, np.stack(common))
 
     def sizes(self, users: range) -> Ints:
         """Return the numbers of samples of users: [users]."""
-        normals = np.array([self._stream(Ingredient.SIZE, user).standard_normal() for user in users])
-        return self._sizes.sizes(normals)
+        return self._sizes.sizes(self.size_normals(users))
+
+    def size_normals(self, users: range) -> Floats:
+        """Return the standard normals that sizes come from: [users]."""
+        return np.array([self._stream(Ingredient.SIZE, user).standard_normal() for user in users])
 
     def cluster(self, user: int) -> int:
         """Return the number of a user's cluster."""
@@ -94,7 +103,8 @@ class Ingredients:
 
     def deciding(self, user: int, true_labels: Ints, model: Floats) -> Floats:
         """Return the dimensions of x that decide the class: [n, R]. Raises UsageError if a class is too rare."""
-        return draw_deciding(self._stream(Ingredient.DECIDING, user), true_labels, model, user)
+        rejection = self._rejections[self.cluster(user)]
+        return rejection.draw(self._stream(Ingredient.DECIDING, user), true_labels, model, user)
 
     def others(self, user: int, size: int) -> Floats:
         """Return what the dimensions that don't decide vary by within the user: standard normals [n, D - R]."""
@@ -106,5 +116,8 @@ class Ingredients:
         width = self.parameters.num_dim - self.parameters.deciding
         return self._stream(Ingredient.OFFSET, user).standard_normal(width)
 
-    def _stream(self, ingredient: Ingredient, number: int) -> RandomState:
-        return own_stream(self.parameters.seed, ingredient, number)
+    def _stream(self, ingredient: Ingredient, user: int) -> RandomState:
+        """Return a stream from its start; the seeds of the user asked for last are kept."""
+        if self._streams is None or user != self._user:
+            self._user, self._streams = user, StreamSet(len(Ingredient), self.parameters.seed, _USER, user)
+        return self._streams.open(ingredient)

@@ -1,0 +1,256 @@
+"""Turn the knobs of `shifts` until the data has the levels asked for, before any of it is written.
+
+In the order sizes, label noise, labels, concepts, features none hangs on a later one, so each is solved once; only the
+two knobs of the sizes, and the two of the concepts, are gone through again where one moved the other's level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from fedsynth.errors import UsageError
+from fedsynth.pipeline.levels import (
+    FeatureLevels,
+    Ints,
+    Levels,
+    accuracy,
+    concept_levels,
+    count_labels,
+    label_chances,
+    label_levels,
+    quantity_levels,
+)
+from fedsynth.pipeline.target import Target, choose_knobs
+from fedsynth.processes.registry import AnyParameters
+from fedsynth.processes.shifts.ingredients import Ingredients
+from fedsynth.processes.shifts.parameters import MOST_ALPHA, MOST_SIGMA, ShiftsParameters
+from fedsynth.processes.shifts.sizes import SizeLaw
+from fedsynth.targets import Found, find_knob
+
+Tell = Callable[[str], None]
+"""Called with a few words on what is being tried."""
+
+_ROUNDS = 6
+_MOST_SHIFT = 1 - 1e-6
+
+
+@dataclass(frozen=True)
+class Level:
+    """What became of a target. chance: the level of users who are alike in this, None where that says nothing."""
+
+    target: Target
+    reached: float
+    chance: float | None
+
+    def as_json(self) -> dict[str, float | None]:
+        """Return it as JSON values."""
+        return {
+            "asked": self.target.level,
+            "tolerance": self.target.tolerance,
+            "reached": self.reached,
+            "chance": self.chance,
+        }
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Parameters that give the levels asked for, and those levels in the order asked."""
+
+    parameters: ShiftsParameters
+    levels: Sequence[Level]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where a knob is looked for. turn: from a place in [low, high] to the parameter; rising: as the level does."""
+
+    low: float
+    high: float
+    rising: bool = True
+    start: float | None = None
+    width: float | None = None
+    turn: Callable[[float], float] = float
+    close: float = 0.02
+    """Part of the tolerance that is good enough."""
+
+
+def solve(
+    parameters: AnyParameters, targets: Sequence[Target], *, given: Collection[str] = (), tell: Tell = lambda text: None
+) -> Solution:
+    """Return the parameters that give all levels. given: names of parameters that were set by hand and stay.
+
+    Holds sizes and counts of labels, what `stats` holds of models, and one user's samples. Raises UsageError for
+    targets that contradict each other or what is given, and for levels that can't be had, with those that can.
+    """
+    clusters = len(getattr(parameters, "prob_clusters", ()))
+    chosen = choose_knobs(targets, parameters.model, clusters=clusters, given=given)
+    assert isinstance(parameters, ShiftsParameters)  # choose_knobs has looked
+    solver = _Solver(parameters, chosen, tell)
+    solver.solve_sizes()
+    solver.solve_noise()
+    solver.solve_labels()
+    solver.solve_concepts()
+    solver.solve_features()
+    return Solution(solver.parameters, [solver.levels[target.measure] for target in targets])
+
+
+class _Solver:
+    """The parameters as far as they are solved. levels: by measure."""
+
+    def __init__(self, parameters: ShiftsParameters, chosen: Mapping[str, Target], tell: Tell) -> None:
+        self.parameters = parameters
+        self.levels: dict[str, Level] = {}
+        self._chosen, self._tell = chosen, tell
+        self._concepts: dict[tuple[float, float], Levels] = {}
+        self._normals = Ingredients(parameters).size_normals(range(parameters.num_tasks))
+
+    def solve_sizes(self) -> None:
+        """Turn mean_size and sigma_samples."""
+        least, most = self.parameters.min_samples, self.parameters.max_samples
+        searches = {"mean_size": Search(least, most), "sigma_samples": Search(0, MOST_SIGMA, start=1.0, width=1.0)}
+        self._solve_together(searches, lambda changed: quantity_levels(SizeLaw(changed).sizes(self._normals)))
+
+    def solve_noise(self) -> None:
+        """Turn label_noise."""
+        search = Search(0, 0 if self.parameters.num_classes == 1 else 1, rising=False)
+        sizes = self._sizes
+        self._solve_together(
+            {"label_noise": search}, lambda changed: {"concept.oracle_accuracy": accuracy(changed, sizes)}
+        )
+
+    def solve_labels(self) -> None:
+        """Turn label_alpha."""
+        target = self._chosen.get("label_alpha")
+        if target is None:
+            return
+        rising = target.measure != "label.classes_per_user"
+        search = Search(0, 1, rising=rising, start=0.5, turn=_alpha)
+        sizes = self._sizes
+        self._solve_together({"label_alpha": search}, lambda changed: label_levels(count_labels(changed, sizes)))
+        chances = label_chances(count_labels(self.parameters, sizes))
+        self._note_chance(target.measure, chances.get(target.measure))
+
+    def solve_concepts(self) -> None:
+        """Turn concept_within and concept_between."""
+        asked = {knob: self._chosen[knob] for knob in ("concept_within", "concept_between") if knob in self._chosen}
+        most = self.parameters.most_disagreement
+        if "concept_between" in asked:  # a first guess, with room for concept_within below
+            guess = min(asked["concept_between"].level + 0.05, most)
+            self.parameters = replace(self.parameters, concept_between=max(guess, self.parameters.concept_within))
+        searches = {}
+        for knob, target in asked.items():
+            near = min(max(target.level, 0.0), most)
+            searches[knob] = Search(0, most, start=near, width=0.02 + near / 20, close=0.2)
+        self._solve_together(searches, self._measure_concepts)
+
+    def solve_features(self) -> None:
+        """Turn feature_shift."""
+        target = self._chosen.get("feature_shift")
+        if target is None:
+            return
+        self._tell(f"{target.measure}: going through all users")
+        features = FeatureLevels(self.parameters, self._sizes)
+        most = 0 if self.parameters.deciding == self.parameters.num_dim else _MOST_SHIFT
+        measure = target.measure
+        self._solve_together(
+            {"feature_shift": Search(0, most)}, lambda changed: {measure: features.level(changed.feature_shift)}
+        )
+        self._note_chance(measure, features.level(0.0))
+
+    @property
+    def _sizes(self) -> Ints:
+        return SizeLaw(self.parameters).sizes(self._normals)
+
+    def _measure_concepts(self, changed: ShiftsParameters) -> Levels:
+        knobs = changed.concept_within, changed.concept_between
+        if knobs not in self._concepts:
+            self._concepts[knobs] = concept_levels(changed, self._sizes)
+        return self._concepts[knobs]
+
+    def _solve_together(self, searches: Mapping[str, Search], measure: Callable[[ShiftsParameters], Levels]) -> None:
+        """Turn knobs in turn, until all their levels hold at once."""
+        asked = {knob: self._chosen[knob] for knob in searches if knob in self._chosen}
+        for _ in range(_ROUNDS):
+            for knob, target in asked.items():
+                level = partial(self._level, target, measure)
+                self._turn(knob, target, self._bounded(knob, searches[knob]), level)
+            reached = {target.measure: self._level(target, measure, self.parameters) for target in asked.values()}
+            if all(abs(reached[target.measure] - target.level) <= target.tolerance for target in asked.values()):
+                break
+        else:
+            self._fail_together(asked, reached)
+        self.levels.update({target.measure: Level(target, reached[target.measure], None) for target in asked.values()})
+
+    def _level(self, target: Target, measure: Callable[[ShiftsParameters], Levels], changed: ShiftsParameters) -> float:
+        levels = measure(changed)
+        if target.measure not in levels:
+            raise UsageError(f"{target.measure} can't be reached with {self._described()}: it does not apply to them")
+        level = levels[target.measure]
+        self._tell(f"{target.measure}: {level:.4g}, asked {target.level:g}")
+        return level
+
+    def _turn(self, knob: str, target: Target, search: Search, level: Callable[[ShiftsParameters], float]) -> None:
+        """Turn one knob to where its level is nearest. Raises UsageError if that isn't within the tolerance."""
+        sign = 1 if search.rising else -1
+
+        def at(place: float) -> float:
+            return sign * level(self._with(knob, search, place))
+
+        close = target.tolerance * search.close
+        found = find_knob(
+            at,
+            sign * target.level,
+            low=search.low,
+            high=search.high,
+            close=close,
+            start=search.start,
+            width=search.width,
+        )
+        if abs(sign * found.level - target.level) > target.tolerance:
+            raise self._unreachable(target, search, found, at)
+        self.parameters = self._with(knob, search, found.knob)
+
+    def _with(self, knob: str, search: Search, place: float) -> ShiftsParameters:
+        value = search.turn(place)
+        short = float(f"{value:.9g}")  # so that the command line that says the same is short
+        at_end = place in (search.low, search.high)
+        return replace(self.parameters, **{knob: value if at_end else short})  # type: ignore[arg-type]
+
+    def _bounded(self, knob: str, search: Search) -> Search:
+        """Return a search that keeps users of two clusters at least as far apart as those of one."""
+        if knob == "concept_between":
+            return replace(search, low=self.parameters.concept_within)
+        if knob == "concept_within" and self.parameters.concept_between:
+            return replace(search, high=self.parameters.concept_between)
+        return search
+
+    def _note_chance(self, measure: str, chance: float | None) -> None:
+        self.levels[measure] = replace(self.levels[measure], chance=chance)
+
+    def _described(self) -> str:
+        sizes = self._sizes
+        users = "1 user" if len(sizes) == 1 else f"{len(sizes):,} users"
+        classes = self.parameters.num_classes
+        return f"{users} of {sizes.min():,} to {sizes.max():,} samples and {classes} class{'es' * (classes > 1)}"
+
+    def _unreachable(self, target: Target, search: Search, found: Found, at: Callable[[float], float]) -> UsageError:
+        ends = [abs(at(search.low)), abs(at(search.high))]
+        chance = " (chance)" if target.measure.startswith(("label.", "feature.")) else ""
+        texts = [f"{ends[0]:.3f}{chance}", f"{ends[1]:.3f}"]
+        between = " to ".join(texts if search.rising else reversed(texts))
+        outside = not min(ends) <= target.level <= max(ends)
+        nearest = "" if outside else f", nearest {abs(found.level):.4f}"
+        text = f"{target.measure} {target.level:g} can't be reached with {self._described()}: {between}{nearest}"
+        return UsageError(text)
+
+    def _fail_together(self, asked: Mapping[str, Target], reached: Levels) -> None:
+        wanted = " and ".join(f"{target.measure} {target.level:g}" for target in asked.values())
+        found = " and ".join(f"{value:.3f}" for value in reached.values())
+        raise UsageError(f"{wanted} can't be reached together with {self._described()}: nearest {found}")
+
+
+def _alpha(place: float) -> float:
+    """Return the concentration of labels at a place in [0, 1]: from inf down to the least, evenly in logarithms."""
+    return float("inf") if place == 0 else MOST_ALPHA * 10 ** (-18 * place)

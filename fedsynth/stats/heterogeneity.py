@@ -42,13 +42,15 @@ NOT_FINITE = "it is no finite number"
 class Measures:
     """What was measured. values: by key; left_out: why each of the others does not apply.
 
-    labels: what was counted of them, None if they are no classes; truth: that of the users, where there is one.
+    labels: what was counted of them, None if they are no classes; truth: that of the users, where there is one;
+    num_features: None if x has not the same everywhere, or was not asked for.
     """
 
     values: dict[str, Any]
     left_out: dict[str, str]
     labels: LabelTable | None
     truth: Truth | None
+    num_features: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the measures as JSON values, and what is left out under `left_out`."""
@@ -114,7 +116,8 @@ class Meter:
         ):
             values.update({key: value for key, value in found.items() if is_finite(value)})
             left_out.update({key: why.get(key, NOT_FINITE) for key in keys if key not in values})
-        return Measures(values, left_out, labels, self._truth)
+        moments = self._tally.moments
+        return Measures(values, left_out, labels, self._truth, None if moments is None else moments.num_features)
 
     def _of_labels(self, table: LabelTable | None) -> _Part:
         if table is None:

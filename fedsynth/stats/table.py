@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -33,6 +33,7 @@ MEANINGS = {
 }
 """What LEAF's lines say already is not said again."""
 
+_GROUPS = ("users", "samples", "quantity", "label", "feature", "gradient", "concept")
 _BY_CHANCE = {"feature.domain_accuracy": 0.5}
 
 
@@ -53,6 +54,33 @@ def table_lines(measures: Measures) -> list[str]:
         names = ", ".join(key for key in keys if not key.endswith(("_chance", "_adjusted")))
         lines += [f"left out, {reason}: {names}"] if names else []
     return lines
+
+
+def side_by_side(columns: Mapping[str, Mapping[str, Any]], marked: Collection[str] = ()) -> list[str]:
+    """Return a table with a line for each measure that any column has, and a column for each name.
+
+    columns: measures by name, as `flat` gives them; marked: those that bear a star. Chance levels and errors are left
+    out; what is left of a measure beyond chance is `_adjusted`.
+    """
+    keys = {key for values in columns.values() for key in values if _is_row(key)}
+    order = {key: number for values in columns.values() for number, key in enumerate(values)}
+    rows = [["", *columns]]
+    for key in sorted(keys, key=lambda key: (_GROUPS.index(key.split(".")[0]), order[key], key)):
+        cells = [shown(key, values) for values in columns.values()]
+        if any(cells):
+            rows.append([f"{key}{' *' if key in marked else ''}", *cells])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+
+
+def _is_row(key: str) -> bool:
+    shown_already = key.startswith("feature.between_share.")
+    return key.split(".")[0] in _GROUPS and not shown_already and not key.endswith(("_chance", "_error", "_reference"))
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:

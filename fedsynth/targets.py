@@ -57,7 +57,7 @@ class _Search:
         """Try a knob."""
         found = Found(knob, self._rising(knob))
         self._left -= 1
-        if abs(found.level - self._level) < abs(self.best.level - self._level):
+        if abs(found.level - self._level) <= abs(self.best.level - self._level):  # of a step, the near end
             self.best = found
         return found
 

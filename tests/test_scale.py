@@ -126,7 +126,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield started
 
 
-@pytest.mark.parametrize("model", ["leaf", "fedprox"])
+@pytest.mark.parametrize("model", ["leaf", "fedprox", "shifts"])
 def test_independent_streams_give_the_same_users_however_they_are_made(
     model: str, cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -49,7 +49,7 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 @_knob("alpha", float, "With fedprox: standard deviation of the users' models around a common one (1.0).")
 @_knob("beta", float, "With fedprox: standard deviation of the users' samples around a common place (1.0).")
 @option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one place for all users.")
-@_knob("mean-size", float, "With shifts: expected number of samples (101); stays while -sigma-samples moves.")
+@_knob("mean-size", float, "With shifts: expected number of samples (101.7); stays while -sigma-samples moves.")
 @_knob("label-alpha", float, "With shifts: concentration of users' class shares, inf: all users alike (inf).")
 @_knob("imbalance", float, "With shifts: how many times more frequent the first class is than the last (1).")
 @_knob("concept-dims", int, "With shifts: dimensions that decide the class (a third of -num-dim, at least 2).")

@@ -16,6 +16,9 @@ from fedsynth.pipeline.solve import Level, solve
 from fedsynth.pipeline.target import parse_target
 from fedsynth.processes.dataset import Dataset
 
+_DERIVED = ("mean_size", "concept_dims")
+"""Parameters whose defaults hang on others: said in any case."""
+
 
 @dataclass(frozen=True)
 class Solved:
@@ -41,13 +44,11 @@ def solve_targets(dataset: Dataset, texts: Sequence[str], given: Collection[str]
 def command_line(dataset: Dataset, data_dir: Path) -> str:
     """Return the shortest command that makes a dataset; numbers as `repr` has them, which give the same bits."""
     parameters = dataset.parameters
-    plain = type(parameters)(parameters.num_tasks, num_dim=parameters.num_dim)
+    plain = type(parameters)(parameters.num_tasks)
     words = ["fedsynth", "generate", "-num-tasks", str(parameters.num_tasks), "-model", parameters.model]
     for name in (entry.name for entry in fields(parameters)):
         value = getattr(parameters, name)
-        if name == "num_dim" and value != type(parameters)(parameters.num_tasks).num_dim:
-            words += ["-num-dim", str(value)]
-        elif value != getattr(plain, name):
+        if name in _DERIVED or value != getattr(plain, name):
             words += [f"-{name.replace('_', '-')}", _text(value)]
     if dataset.num_shards > 1:
         words += ["-num-shards", str(dataset.num_shards)]

@@ -75,6 +75,16 @@ class Search:
     close: float = 0.02
     """Part of the tolerance that is good enough."""
 
+    @property
+    def from_the_low_end(self) -> Search:
+        """A search of many small steps: for levels that rise at first, and then no more."""
+        return replace(self, start=self.low, width=(self.high - self.low) / 128)
+
+    def find(self, rising: Callable[[float], float], level: float, close: float) -> Found:
+        """Return the place whose level is nearest."""
+        low, high = self.low, self.high
+        return find_knob(rising, level, low=low, high=high, close=close, start=self.start, width=self.width)
+
 
 def solve(
     parameters: AnyParameters, targets: Sequence[Target], *, given: Collection[str] = (), tell: Tell = lambda text: None
@@ -107,10 +117,13 @@ class _Solver:
         self._normals = Ingredients(parameters).size_normals(range(parameters.num_tasks))
 
     def solve_sizes(self) -> None:
-        """Turn mean_size and sigma_samples."""
-        least, most = self.parameters.min_samples, self.parameters.max_samples
-        searches = {"mean_size": Search(least, most), "sigma_samples": Search(0, MOST_SIGMA, start=1.0, width=1.0)}
-        self._solve_together(searches, lambda changed: quantity_levels(SizeLaw(changed).sizes(self._normals)))
+        """Turn mean_size and sigma_samples; while sigma is turned the mean is kept where it is asked for."""
+        spread = Search(0, MOST_SIGMA, start=1.0, width=0.5)
+        self._solve_together({"sigma_samples": spread}, lambda changed: self._measure_sizes(self._with_mean(changed)))
+        turned = "sigma_samples" in self._chosen
+        if turned:
+            self.parameters = self._with_mean(self.parameters)
+        self._solve_together({"mean_size": self._mean_search}, self._measure_sizes, turned=turned)
 
     def solve_noise(self) -> None:
         """Turn label_noise."""
@@ -163,25 +176,53 @@ class _Solver:
     def _sizes(self) -> Ints:
         return SizeLaw(self.parameters).sizes(self._normals)
 
+    @property
+    def _mean_search(self) -> Search:
+        return Search(self.parameters.min_samples, self.parameters.max_samples, start=self.parameters.expected_size)
+
+    def _measure_sizes(self, changed: ShiftsParameters) -> Levels:
+        return quantity_levels(SizeLaw(changed).sizes(self._normals))
+
+    def _with_mean(self, changed: ShiftsParameters) -> ShiftsParameters:
+        """Return parameters with the mean that is asked for, or the nearest; as they are if none is."""
+        target, search = self._chosen.get("mean_size"), self._mean_search
+        if target is None:
+            return changed
+
+        def with_size(place: float) -> ShiftsParameters:
+            return replace(changed, mean_size=_short(place, search))
+
+        def mean(place: float) -> float:
+            return float(SizeLaw(with_size(place)).sizes(self._normals).mean())
+
+        return with_size(search.find(mean, target.level, target.tolerance / 10).knob)
+
     def _measure_concepts(self, changed: ShiftsParameters) -> Levels:
         knobs = changed.concept_within, changed.concept_between
         if knobs not in self._concepts:
             self._concepts[knobs] = concept_levels(changed, self._sizes)
         return self._concepts[knobs]
 
-    def _solve_together(self, searches: Mapping[str, Search], measure: Callable[[ShiftsParameters], Levels]) -> None:
-        """Turn knobs in turn, until all their levels hold at once."""
+    def _solve_together(
+        self,
+        searches: Mapping[str, Search],
+        measure: Callable[[ShiftsParameters], Levels],
+        *,
+        turned: bool = False,
+    ) -> None:
+        """Turn knobs in turn, until all their levels hold at once. turned: they may hold already."""
         asked = {knob: self._chosen[knob] for knob in searches if knob in self._chosen}
-        for _ in range(_ROUNDS):
-            for knob, target in asked.items():
-                level = partial(self._level, target, measure)
-                self._turn(knob, target, self._bounded(knob, searches[knob]), level)
-            reached = {target.measure: self._level(target, measure, self.parameters) for target in asked.values()}
-            if all(abs(reached[target.measure] - target.level) <= target.tolerance for target in asked.values()):
+        for number in range(_ROUNDS):
+            if number or not turned:
+                for knob, target in asked.items():
+                    level = partial(self._level, target, measure)
+                    self._turn(knob, target, self._bounded(knob, searches[knob]), level)
+            reached = {knob: self._level(target, measure, self.parameters) for knob, target in asked.items()}
+            if all(abs(reached[knob] - target.level) <= target.tolerance for knob, target in asked.items()):
                 break
         else:
             self._fail_together(asked, reached)
-        self.levels.update({target.measure: Level(target, reached[target.measure], None) for target in asked.values()})
+        self.levels.update({target.measure: Level(target, reached[knob], None) for knob, target in asked.items()})
 
     def _level(self, target: Target, measure: Callable[[ShiftsParameters], Levels], changed: ShiftsParameters) -> float:
         levels = measure(changed)
@@ -199,24 +240,16 @@ class _Solver:
             return sign * level(self._with(knob, search, place))
 
         close = target.tolerance * search.close
-        found = find_knob(
-            at,
-            sign * target.level,
-            low=search.low,
-            high=search.high,
-            close=close,
-            start=search.start,
-            width=search.width,
-        )
-        if abs(sign * found.level - target.level) > target.tolerance:
+        close = target.tolerance * search.close
+        found = search.find(at, sign * target.level, close)
+        if abs(found.level - sign * target.level) > target.tolerance and search.start is not None:
+            found = search.from_the_low_end.find(at, sign * target.level, close)
+        if abs(found.level - sign * target.level) > target.tolerance:
             raise self._unreachable(target, search, found, at)
         self.parameters = self._with(knob, search, found.knob)
 
     def _with(self, knob: str, search: Search, place: float) -> ShiftsParameters:
-        value = search.turn(place)
-        short = float(f"{value:.9g}")  # so that the command line that says the same is short
-        at_end = place in (search.low, search.high)
-        return replace(self.parameters, **{knob: value if at_end else short})  # type: ignore[arg-type]
+        return replace(self.parameters, **{knob: _short(place, search)})  # type: ignore[arg-type]
 
     def _bounded(self, knob: str, search: Search) -> Search:
         """Return a search that keeps users of two clusters at least as far apart as those of one."""
@@ -233,7 +266,8 @@ class _Solver:
         sizes = self._sizes
         users = "1 user" if len(sizes) == 1 else f"{len(sizes):,} users"
         classes = self.parameters.num_classes
-        return f"{users} of {sizes.min():,} to {sizes.max():,} samples and {classes} class{'es' * (classes > 1)}"
+        samples = " to ".join(dict.fromkeys((f"{sizes.min():,}", f"{sizes.max():,}")))
+        return f"{users} of {samples} samples and {classes} class{'es' * (classes > 1)}"
 
     def _unreachable(self, target: Target, search: Search, found: Found, at: Callable[[float], float]) -> UsageError:
         ends = [abs(at(search.low)), abs(at(search.high))]
@@ -249,6 +283,12 @@ class _Solver:
         wanted = " and ".join(f"{target.measure} {target.level:g}" for target in asked.values())
         found = " and ".join(f"{value:.3f}" for value in reached.values())
         raise UsageError(f"{wanted} can't be reached together with {self._described()}: nearest {found}")
+
+
+def _short(place: float, search: Search) -> float:
+    """Return the parameter at a place, in so few digits that the command line that says the same is short."""
+    value = search.turn(place)
+    return value if place in (search.low, search.high) else float(f"{value:.9g}")
 
 
 def _alpha(place: float) -> float:

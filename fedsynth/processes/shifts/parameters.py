@@ -8,10 +8,13 @@ from typing import ClassVar
 
 from fedsynth.errors import UsageError
 from fedsynth.processes.parameters import check_clusters, check_common, check_model_size, check_sizes
+from fedsynth.processes.shifts.expectation import expected_above
 
 LEAST_ALPHA, MOST_ALPHA = 1e-9, 1e9
 MOST_SIGMA = 20.0
 MOST_IMBALANCE = 1e4
+_LEAFS_MEAN, _LEAFS_SIGMA = 3.0, 2.0
+"""Of the logarithm of the number of samples."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class ShiftsParameters:
 
     num_tasks, num_classes, num_dim, seed, prob_clusters: as in Parameters.
 
-    Sizes: mean_size, the expected number of samples, min_samples to max_samples; sigma_samples, the standard deviation
+    Sizes: mean_size, the expected number of samples, min_samples to max_samples, None: what LEAF's law has with these
+    bounds, 101.7 with LEAF's; sigma_samples, the standard deviation
     of its logarithm before those bounds, 0 to 20, 0: all users have the same.
     Labels: label_alpha, the concentration of the users' class shares around the pooled ones, 1e-9 to 1e9, or inf: all
     users alike; imbalance, how many times more frequent the first class is than the last, 1 to 10,000.
@@ -40,7 +44,7 @@ class ShiftsParameters:
     num_dim: int = 60
     seed: int = 931231
     prob_clusters: tuple[float, ...] = (1.0,)
-    mean_size: float = 101.0
+    mean_size: float | None = None
     sigma_samples: float = 2.0
     min_samples: int = 5
     max_samples: int = 1000
@@ -60,6 +64,9 @@ class ShiftsParameters:
         self._check_dims()
         check_model_size(self, len(self.prob_clusters) + 1)
         check_sizes(self.min_samples, self.max_samples)
+        if self.mean_size is None:
+            above = expected_above(_LEAFS_MEAN, _LEAFS_SIGMA, self.max_samples - self.min_samples)
+            object.__setattr__(self, "mean_size", round(self.min_samples + above, 1))
         self._check_ranges()
         self._check_concepts()
 
@@ -68,6 +75,12 @@ class ShiftsParameters:
         """How many dimensions decide the class."""
         assert self.concept_dims is not None  # __post_init__ sets it
         return self.concept_dims
+
+    @property
+    def expected_size(self) -> float:
+        """The expected number of samples."""
+        assert self.mean_size is not None  # __post_init__ sets it
+        return self.mean_size
 
     @property
     def most_disagreement(self) -> float:

@@ -7,15 +7,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsynth.processes.shifts.normal import normal_cdf
+from fedsynth.processes.shifts.expectation import expected_above
 from fedsynth.processes.shifts.parameters import ShiftsParameters
 from fedsynth.targets import find_knob
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-_SUMMED = 2_000
-"""Sizes up to here are summed one by one; beyond, where a step of one is small, the sum is an integral."""
 
 
 class SizeLaw:
@@ -27,7 +24,7 @@ class SizeLaw:
     def __init__(self, parameters: ShiftsParameters) -> None:
         self._least, self._most = parameters.min_samples, parameters.max_samples
         self._sigma = parameters.sigma_samples
-        self._mu = _location(parameters.mean_size - self._least, self._sigma, self._most - self._least)
+        self._mu = _location(parameters.expected_size - self._least, self._sigma, self._most - self._least)
 
     def sizes(self, normals: Floats) -> Ints:
         """Return the sizes that standard normals give, of the same shape."""
@@ -44,22 +41,6 @@ def _location(expected: float, sigma: float, room: int) -> float:
         return math.log(expected)
     low, high = -10 - 10 * sigma, math.log(room) + 10 * sigma + 1
     found = find_knob(
-        lambda mu: _expectation(mu, sigma, room), expected, low=low, high=high, close=1e-9 * expected, most=200
+        lambda mu: expected_above(mu, sigma, room), expected, low=low, high=high, close=1e-9 * expected, most=200
     )
     return found.knob
-
-
-def _expectation(mu: float, sigma: float, room: int) -> float:
-    """Sum the probabilities to reach each size, P(round(L) >= j) = P(L >= j - 1/2)."""
-    steps = np.arange(1, min(room, _SUMMED) + 1) - 0.5
-    total = float(normal_cdf((mu - np.log(steps)) / sigma).sum())
-    if room > _SUMMED:
-        total += _mean_below(mu, sigma, room) - _mean_below(mu, sigma, _SUMMED)
-    return total
-
-
-def _mean_below(mu: float, sigma: float, most: float) -> float:
-    """Return E[min(L, most)] of a lognormal L."""
-    place = (math.log(most) - mu) / sigma
-    inside, beyond = normal_cdf(np.array([place - sigma, -place])).tolist()
-    return float(math.exp(mu + sigma**2 / 2) * inside + most * beyond)

@@ -7,14 +7,34 @@
         BusyError           another run works in the same folder       exit status 1
         EngineError         a worker or a cluster is not there         exit status 1
 
-Every message is one sentence that names the thing, what was found, what was expected and the way out.
+Every message is one sentence that names the thing, what was found, what was expected and the way out. What a caller
+can set it names by `named("min_samples")`: in Python that reads `min_samples`, at the command line `-k`.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_NAMED = re.compile("\u27e6(\\w+)\u27e7")
+
+
+def named(parameter: str) -> str:
+    """Return a parameter's name as it stands in an error's message, for whoever shows it to put in their own words."""
+    return f"\u27e6{parameter}\u27e7"
+
 
 class FedsynthError(Exception):
-    """Base of all errors that fedsynth raises on purpose."""
+    """Base of all errors that fedsynth raises on purpose.
+
+    words: what to call the parameters that the message names; those that are not in it keep their names.
+    """
+
+    words: Mapping[str, str] = MappingProxyType({"overwrite": "overwrite=True"})
+
+    def __str__(self) -> str:
+        return _NAMED.sub(lambda match: self.words.get(match[1], match[1]), super().__str__())
 
 
 class UsageError(FedsynthError, ValueError):

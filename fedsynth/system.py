@@ -6,8 +6,10 @@ Nothing else in fedsynth uses POSIX-only calls, so this is the one module to rea
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
@@ -25,6 +27,12 @@ except ImportError:  # everywhere else
 
 HAVE_PREAD = hasattr(os, "pread")
 HAVE_SIGNAL_MASK = hasattr(signal, "pthread_sigmask")
+MOST_PROCESSES = 61 if os.name == "nt" else 1024
+"""Windows can't wait for more at a time."""
+
+_CANT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+"""What some FUSE and CIFS mounts say to a sync of a folder."""
+
 _seek_lock = threading.Lock()
 
 
@@ -89,6 +97,10 @@ def sync_folder(folder: Path) -> None:
         raise
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANT_SYNC:
+            error.filename = str(folder)
+            raise
     finally:
         os.close(descriptor)
 
@@ -102,14 +114,21 @@ def move_folder(source: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file, or raise BlockingIOError at once. The system lets go of it however the process ends."""
-    with path.open("a+b") as file:
+    """Hold the lock file, or raise BlockingIOError at once. The system lets go of it however the process ends.
+
+    Raises OSError (ELOOP) if the path is a link: what that leads to is not ours to open or to make.
+    """
+    with open(path, "a+b", opener=_open_no_link) as file:
         if not _try_lock(file):
             raise BlockingIOError(f"{path}: locked by another process")
         try:
             yield
         finally:
             _unlock(file)
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _try_lock(file: Any) -> bool:
@@ -155,6 +174,48 @@ def interrupts_held() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
         if held:
             signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def standard_error_silenced() -> Iterator[None]:
+    """Lead standard error's descriptor nowhere, for the processes that are started in the block to inherit."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+        finally:
+            os.close(nowhere)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def start_process_helper() -> None:
+    """Start multiprocessing's own helper before any process: started along with one it lets Ctrl-C through to that."""
+    if HAVE_SIGNAL_MASK:
+        from multiprocessing.resource_tracker import ensure_running
+
+        with interrupts_held(), standard_error_silenced():
+            ensure_running()
+
+
+def fill_standard_streams() -> None:
+    """Open what of standard input, output and error is closed: the next file opened would be taken for it."""
+    for stream in range(3):
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def release_interrupts(handler: Callable[[int, Any], None]) -> None:

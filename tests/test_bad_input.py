@@ -262,7 +262,7 @@ def test_empty_result_is_an_error_before_anything_is_written(
     message = sentence(tmp_path, "preprocess", *options)
     assert "data/all_data: no samples are left" in message
     assert folder in message
-    assert sorted(path.name for path in (tmp_path / "data").iterdir() if path.name != ".lock") == ["all_data"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir() if path.name != ".fedsynth") == ["all_data"]
 
 
 @pytest.mark.parametrize("method", ["user", "sample"])

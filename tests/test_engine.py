@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -123,7 +124,70 @@ def test_inline_runs_in_this_thread() -> None:
     assert set(INLINE.map(here, range(3))) == {threading.get_ident()}
 
 
-@pytest.mark.parametrize(("workers", "scheduler"), [(0, None), (-1, None), (2, "tcp://127.0.0.1:1")])
+@pytest.mark.parametrize(("workers", "scheduler"), [(0, None), (-1, None), (10**9, None), (2, "tcp://127.0.0.1:1")])
 def test_senseless_requests_are_refused(workers: int, scheduler: str | None) -> None:
-    with pytest.raises(UsageError, match="--workers"), open_engine(workers, scheduler):
+    with pytest.raises(UsageError, match="workers is"), open_engine(workers, scheduler):
         pass
+
+
+def who(job: int, progress: Progress) -> int:
+    return os.getpid()
+
+
+def fail_to_import(job: int, progress: Progress) -> None:
+    raise ImportError("libfoo.so: failed to map segment from shared object")
+
+
+def give_what_cannot_be_sent(job: int, progress: Progress) -> object:
+    return threading.Lock()
+
+
+def test_single_job_runs_in_this_process_and_tells_its_progress() -> None:
+    with open_engine(workers=4) as engine:
+        done: list[int] = []
+        assert list(engine.map(who, iter([1]))) == [os.getpid()]
+        assert list(engine.map(double, [1], progress=done.append)) == [2]
+    assert done == [1]
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_no_more_processes_than_jobs(jobs: int) -> None:
+    before = set(multiprocessing.active_children())
+    with open_engine(workers=24) as engine:
+        found = list(engine.map(who, range(jobs)))
+        assert len(set(multiprocessing.active_children()) - before) == jobs
+        assert os.getpid() not in found
+    assert set(multiprocessing.active_children()) <= before
+
+
+def test_nothing_is_started_for_nothing() -> None:
+    before = multiprocessing.active_children()
+    with open_engine(workers=2) as engine:
+        assert list(engine.map(double, [])) == []
+        assert multiprocessing.active_children() == before
+
+
+def test_errors_of_any_kind_come_through(two_processes: Engine) -> None:
+    with pytest.raises(ImportError, match="failed to map"):
+        list(two_processes.map(fail_to_import, range(3)))
+    with pytest.raises(TypeError, match="pickle"):
+        list(two_processes.map(give_what_cannot_be_sent, range(3)))
+    assert list(two_processes.map(double, range(3))) == [0, 2, 4]
+
+
+def test_processes_that_cannot_be_started_are_one_error() -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 8, before[1]))
+    try:
+        with pytest.raises(EngineError, match="use fewer workers"), open_engine(workers=40) as engine:
+            list(engine.map(double, range(40)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_dead_worker_is_not_used_again() -> None:
+    with open_engine(workers=2) as engine:
+        with pytest.raises(EngineError):
+            list(engine.map(die, range(4)))
+        assert list(engine.map(double, range(4))) == [0, 2, 4, 6]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands import contents, environment, fedsynth, generate, start
+from tests.commands import contents, environment, fedsynth, generate, leftovers, start
 
 fcntl = pytest.importorskip("fcntl")
 resource = pytest.importorskip("resource")
@@ -36,10 +36,6 @@ def failure(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
 
 def fails(cwd: Path, *args: object, **options: Any) -> str:
     return failure(fedsynth(cwd, *args, check=None, **options))
-
-
-def hidden(data: Path) -> list[str]:
-    return sorted(path.name for path in data.glob(".*") if path.name != ".lock")
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
@@ -108,7 +104,7 @@ def test_generate_on_a_full_disk_leaves_nothing_and_finishes_with_space_again(si
     message = fails(disk, "generate", "-num-tasks", 20)
     assert "all_data.json: No space left on device" in message
     assert contents(disk) == {}
-    assert hidden(disk / "data") == []
+    assert leftovers(disk) == []
     resize(disk, "20m")
     fedsynth(disk, "generate", "-num-tasks", 20)
     assert len(json.loads((disk / "data/all_data/all_data.json").read_text())["users"]) == 20
@@ -129,7 +125,7 @@ def test_preprocess_on_a_full_disk_keeps_whole_stages_and_finishes_later(tmpfs: 
         assert "/" in message.partition(": No space")[0]
         found = contents(disk / "data")
         assert all(whole[name] == data for name, data in found.items())
-        assert hidden(disk / "data") == [] or any(name.endswith(".ready") for name in hidden(disk / "data"))
+        assert leftovers(disk) == [] or any("/committed" in name for name in leftovers(disk))
         seen.add(frozenset(found))
         fedsynth(disk, "clean", check=None)
         if len(found) > 3:
@@ -137,7 +133,7 @@ def test_preprocess_on_a_full_disk_keeps_whole_stages_and_finishes_later(tmpfs: 
     resize(disk, "20m")
     fedsynth(disk, *CHAIN)
     assert contents(disk / "data") == whole
-    assert hidden(disk / "data") == []
+    assert leftovers(disk) == []
 
 
 def limit_files(size: int) -> Callable[[], None]:
@@ -150,10 +146,12 @@ def test_generate_with_files_too_large_names_the_file(size: int, tmp_path: Path)
     command = ("generate", "-num-tasks", 60, "-num-dim", 1, "-num-classes", 2)
     message = fails(tmp_path, *command, preexec_fn=limit_files(size))
     assert "File too large" in message
-    assert any(name in message for name in ("all_data.json", "truth.npz", "manifest.json", "record.json")), message
+    assert any(
+        name in message for name in ("all_data.json", "truth.npz", "manifest.json", "change.json", ".fedsynth")
+    ), message
     assert contents(tmp_path) == {}
     fedsynth(tmp_path, *command)
-    assert hidden(tmp_path / "data") == []
+    assert leftovers(tmp_path) == []
 
 
 def test_ground_truth_that_does_not_fit_is_named(tmp_path: Path) -> None:
@@ -177,11 +175,11 @@ def test_preprocess_with_files_too_large_names_the_file(size: int, tmp_path: Pat
     whole = contents(finished / "data")
     message = fails(tmp_path, *CHAIN, preexec_fn=limit_files(size))
     assert "File too large" in message
-    assert ".json: " in message or ".txt: " in message or ".md5: " in message
+    assert any(f"{end}: " in message for end in (".json", ".txt", ".md5", ".fedsynth"))
     assert all(whole[name] == data for name, data in contents(tmp_path / "data").items())
     fedsynth(tmp_path, *CHAIN)
     assert contents(tmp_path / "data") == whole
-    assert hidden(tmp_path / "data") == []
+    assert leftovers(tmp_path) == []
 
 
 def test_small_files_of_meta_that_do_not_fit_are_named(tmp_path: Path, write_leaf: Any) -> None:
@@ -195,13 +193,15 @@ def test_small_files_of_meta_that_do_not_fit_are_named(tmp_path: Path, write_lea
     for size in range(150, largest - 20, 100):
         message = fails(tmp_path, *command, preexec_fn=limit_files(size))
         assert "File too large" in message
-        assert "json: " in message or "json.new: " in message
+        assert ".json" in message
         fedsynth(tmp_path, "clean")
     fedsynth(tmp_path, *command)
     assert list(contents(tmp_path / "data/rem_user_data")) == ["all_data_keep_0.json"]
 
 
 # Ctrl-C
+
+MAKING = ".fedsynth/making/folders"
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
@@ -240,32 +240,32 @@ def catch(many: Path, tmp_path: Path, place: str, *args: object) -> tuple[Path, 
 @pytest.mark.parametrize("pause", [0, 0.05, 0.2])
 def test_ctrl_c_in_generate_leaves_nothing(pause: float, tmp_path: Path) -> None:
     process = start(tmp_path, "generate", "-num-tasks", 3000, env=environment(PYTHONWARNINGS="ignore"))
-    wait_for(tmp_path / "data/.generate.partial/folders/all_data/all_data.json", process)
+    wait_for(tmp_path / "data/.fedsynth/making/folders/all_data/all_data.json", process)
     time.sleep(pause)
     assert "interrupted" in interrupt(process)
     assert contents(tmp_path) == {}
-    assert hidden(tmp_path / "data") == []
+    assert leftovers(tmp_path) == []
     generate(tmp_path, 20)
 
 
 @pytest.mark.parametrize(
     ("options", "place", "before"),
     [
-        (("-s", "niid", "--sf", 0.9), ".sample.partial", []),
-        (("-s", "iid", "--sf", 0.9, "--iu", 0.1), ".sample.partial", []),
-        (("-k", 20), ".remove_users.partial", []),
-        (("-k", 20, "-t", "sample"), ".split.partial", ["rem_user_data"]),
+        (("-s", "niid", "--sf", 0.9), f"{MAKING}/sampled_data", []),
+        (("-s", "iid", "--sf", 0.9, "--iu", 0.1), f"{MAKING}/sampled_data", []),
+        (("-k", 20), f"{MAKING}/rem_user_data", []),
+        (("-k", 20, "-t", "sample"), f"{MAKING}/train", ["rem_user_data"]),
     ],
 )
 def test_ctrl_c_in_preprocess_leaves_only_whole_stages(
     options: tuple[object, ...], place: str, before: list[str], many: Path, tmp_path: Path
 ) -> None:
     command = ("preprocess", *options, "--smplseed", 1, "--spltseed", 2)
-    cwd, process = catch(many, tmp_path, f"{place}/folders", *command)
+    cwd, process = catch(many, tmp_path, place, *command)
     interrupt(process)
     assert sorted({name.split("/")[0] for name in contents(cwd / "data")}) == ["all_data", *before]
     assert len(contents(cwd / "data")) == 4 * (1 + len(before))
-    assert hidden(cwd / "data") == []
+    assert leftovers(cwd) == []
     fedsynth(cwd, *command)
 
 
@@ -316,7 +316,7 @@ main(sys.argv[1:])
 def test_folder_without_permission_is_an_error_that_names_the_place(command: tuple[object, ...], done: Path) -> None:
     before = contents(done)
     (done / "data").chmod(0o555)
-    (done / "data/.lock").chmod(0o444)
+    (done / "data/.fedsynth/lock").chmod(0o444)
     for parent in done.parents[:3]:
         if parent.stat().st_uid == os.getuid() and parent.name.startswith("pytest"):
             parent.chmod(0o755)
@@ -337,7 +337,7 @@ def test_folder_without_permission_is_an_error_that_names_the_place(command: tup
 
 def test_locked_folder_is_an_error_that_says_who_holds_it(done: Path) -> None:
     before = contents(done)
-    with (done / "data/.lock").open("a+b") as lock:
+    with (done / "data/.fedsynth/lock").open("a+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for command in WRITERS:
             message = fails(done, *command)
@@ -350,7 +350,18 @@ def test_locked_folder_is_an_error_that_says_who_holds_it(done: Path) -> None:
 
 
 def test_second_of_two_runs_fails_while_the_first_goes_on(many: Path, tmp_path: Path) -> None:
-    cwd, first = catch(many, tmp_path, ".sample.partial", "preprocess", "-s", "niid", "--sf", 0.9, "--smplseed", 1)
+    cwd, first = catch(
+        many,
+        tmp_path,
+        f"{MAKING}/sampled_data",
+        "preprocess",
+        "-s",
+        "niid",
+        "--sf",
+        0.9,
+        "--smplseed",
+        1,
+    )
     message = fails(cwd, "preprocess", "-s", "iid", "--smplseed", 7)
     first.send_signal(signal.SIGCONT)
     _, err = first.communicate(timeout=60)
@@ -454,13 +465,13 @@ def test_single_stage_overwrites_only_its_own_folders(done: Path) -> None:
 
 def test_clean_removes_the_four_stages_only(done: Path) -> None:
     all_data = stamps(done / "data/all_data")
-    (done / "data/.split.partial/folders").mkdir(parents=True)
+    (done / "data/.fedsynth/making/folders").mkdir(parents=True)
     (done / "data/notes.txt").write_text("mine")
     out = fedsynth(done, "clean").stdout
     assert all(name in out for name in STAGES)
     assert stamps(done / "data/all_data") == all_data
     assert sorted(contents(done / "data")) == ["all_data/all_data.json", "notes.txt"]
-    assert hidden(done / "data") == []
+    assert leftovers(done) == []
     fedsynth(done, "clean")
 
 
@@ -564,7 +575,7 @@ def test_file_where_a_folder_belongs_is_an_error_that_keeps_it(name: str, tmp_pa
     assert (tmp_path / "data" / name).read_text() == "mine"
     (tmp_path / "data" / name).unlink()
     fedsynth(tmp_path, *command)
-    assert hidden(tmp_path / "data") == []
+    assert leftovers(tmp_path) == []
 
 
 def test_stage_folder_that_is_a_link_can_be_cleared(done: Path) -> None:
@@ -575,7 +586,7 @@ def test_stage_folder_that_is_a_link_can_be_cleared(done: Path) -> None:
     fedsynth(done, *CHAIN, "--overwrite")
     assert list(contents(done / "data/train")) == ["all_data_niid_0_keep_5_train_9.json"]
     fedsynth(done, "clean")
-    assert hidden(done / "data") == []
+    assert leftovers(done) == []
 
 
 def test_verify_tells_changed_missing_and_new_files(done: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import contents, environment, fedsynth, start
+from tests.commands import contents, environment, fedsynth, leftovers, start
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
 
@@ -38,7 +38,7 @@ KILLS = {
 def link_tree(source: Path, target: Path) -> None:
     """Set a folder up as another one is; hard links keep sizes and times, and nothing is ever changed in place."""
     for path in source.rglob("*"):
-        if path.is_file() and path.name != ".lock":
+        if path.is_file() and path.name != "lock":
             copy = target / path.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             os.link(path, copy)
@@ -64,10 +64,6 @@ def assert_whole(data: Path, *whole: dict[str, dict[str, bytes]]) -> None:
         assert files in [state[name] for state in whole if name in state], f"{data / name}: {list(files)}"
 
 
-def hidden(cwd: Path) -> list[str]:
-    return sorted(path.name for path in cwd.glob("*/.*") if path.name != ".lock")
-
-
 @pytest.mark.parametrize("name", KILLS)
 def test_killed_command_leaves_no_half_folder_and_its_rerun_ends_right(name: str, tmp_path: Path) -> None:
     before, command, wanted = KILLS[name]
@@ -91,11 +87,11 @@ def test_killed_command_leaves_no_half_folder_and_its_rerun_ends_right(name: str
         process.kill()
         process.communicate()
         hits += process.returncode == -9
-        left += bool(hidden(cwd))
+        left += bool(leftovers(cwd))
         assert_whole(cwd / "data", folders)
         fedsynth(cwd, *command)
         assert results(cwd) == expected
-        assert hidden(cwd) == []
+        assert leftovers(cwd) == []
         if hits == wanted:
             break
     print(f"{name}: {hits} kills hit, {left} left hidden folders")
@@ -234,10 +230,37 @@ def test_crash_before_any_change_leaves_whole_folders_and_the_rerun_ends_right(
             assert by_folder(cwd / "data")["all_data"] == before["all_data"]
         crasher.rerun(cwd, command)
         assert results(cwd) == new, f"crash {point}"
-        assert hidden(cwd) == [], f"crash {point}"
+        assert leftovers(cwd) == [], f"crash {point}"
     assert status == 0
     assert point > 5
     print(f"{name}: {point - 1} crash points")
+
+
+@pytest.mark.parametrize(
+    "name", ["generate over other data", "chain over another", "split over another", "clean", "chain"]
+)
+def test_after_any_crash_the_next_command_finds_all_of_the_old_or_all_of_the_new(
+    name: str, crasher: Crasher, tmp_path: Path
+) -> None:
+    """The chain alone commits stage by stage; all others change everything in one step."""
+    start_from, _, _ = states(crasher, name, tmp_path)
+    before, after = by_folder(start_from / "data"), by_folder(tmp_path / "whole/data")
+    seen = set()
+    for point in range(1, 1000):
+        cwd = tmp_path / f"crash{point}"
+        (cwd / "data").mkdir(parents=True)
+        link_tree(start_from, cwd)
+        if crasher.run(cwd, CRASHES[name][1], point) != CRASHED:
+            break
+        crasher.rerun(cwd, ("stats", "--no-measures"))
+        found = {folder: files for folder, files in by_folder(cwd / "data").items() if not folder.endswith(".png")}
+        if name == "chain":
+            assert all(files in (before.get(folder), after.get(folder)) for folder, files in found.items())
+            assert ("train" in found) == ("test" in found)
+        else:
+            assert found in (before, after), f"crash {point}"
+        seen.add(found == after)
+    assert name == "chain" or seen == {False, True}
 
 
 def test_overwriting_never_loses_the_old_data_before_the_new_is_committed(crasher: Crasher, tmp_path: Path) -> None:
@@ -252,13 +275,13 @@ def test_overwriting_never_loses_the_old_data_before_the_new_is_committed(crashe
         if crasher.run(cwd, CRASHES[name][1], point) != CRASHED:
             break
         visible = results(cwd).get(key)
-        committed = cwd / "data/.generate.ready/folders/all_data/all_data.json"
+        committed = cwd / "data/.fedsynth/committed/folders/all_data/all_data.json"
         assert visible in (old[key], new[key]) or committed.read_bytes() == new[key]
         seen.add(visible)
         if visible == old[key] and not committed.exists():  # nothing has happened yet
             crasher.rerun(cwd, SMALL)
             assert results(cwd) == old
-            assert hidden(cwd) == []
+            assert leftovers(cwd) == []
     assert seen == {old[key], None, new[key]}
 
 
@@ -275,7 +298,7 @@ def test_two_crashes_in_a_row_are_repaired(name: str, crasher: Crasher, tmp_path
             crasher.run(cwd, CRASHES[name][1], second)
             crasher.rerun(cwd, CRASHES[name][1])
             assert results(cwd) == new, f"crashes {first}, {second}"
-            assert hidden(cwd) == []
+            assert leftovers(cwd) == []
 
 
 def test_split_that_died_between_its_two_folders_is_finished_by_any_later_run(crasher: Crasher, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from fedsynth.records.layout import json_files
-from tests.commands import contents, environment, fedsynth, start
+from tests.commands import contents, environment, fedsynth, start, tie_truth
 
 GENERATE = ["generate", "-num-tasks", 160, "-num-shards", 8, "-num-dim", 20, "-stream", "independent"]
 SEEDS = ["--smplseed", "1", "--spltseed", "2"]
@@ -29,32 +29,44 @@ IID = ["-s", "iid", "--iu", "0.5", "--sf", "0.5", "-k", "2", "-t", "user", "--tf
 @dataclass(frozen=True)
 class Cluster:
     address: str
+    scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
 
 
 @contextmanager
-def dask_cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
-    """Start a scheduler and workers with Dask's own commands, as the README says, and stop them by process id."""
+def dask_cluster(folder: Path, workers: int = 2, env: dict[str, str] | None = None) -> Iterator[Cluster]:
+    """Start a scheduler and workers with Dask's own commands, as the README says, and stop them by process id.
+
+    env: the workers' environment where it is not the tests'.
+    """
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{found.getsockname()[1]}"
     scheduler_command = ["scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"]
-    worker_command = ["worker", address, "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
+    worker_command = [
+        "worker",
+        address,
+        "--nthreads",
+        "1",
+        "--no-dashboard",
+        "--local-directory",
+        str(folder.absolute()),
+    ]
     processes = [_dask(scheduler_command)]
     try:
-        processes += [_dask(worker_command) for _ in range(workers)]
+        processes += [_dask(worker_command, env) for _ in range(workers)]
         _wait_for_workers(address, workers)
-        yield Cluster(address, processes[1:])
+        yield Cluster(address, processes[0], processes[1:])
     finally:
         for process in processes[::-1]:
             _kill(process)
 
 
-def _dask(arguments: list[str]) -> subprocess.Popen[bytes]:
+def _dask(arguments: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "dask", *arguments]
-    clean = environment(PYTHONWARNINGS="default")
-    return subprocess.Popen(
-        command, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    clean = {**(env or environment()), "PYTHONWARNINGS": "default"}
+    return subprocess.Popen(  # in a folder without a package fedsynth, which `-m` would find first
+        command, cwd="/", env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
 
 
@@ -62,7 +74,8 @@ def _wait_for_workers(address: str, workers: int) -> None:
     from distributed import Client
 
     with Client(address, timeout=60, set_as_default=False) as client:
-        client.wait_for_workers(workers, timeout=60)
+        if workers:
+            client.wait_for_workers(workers, timeout=60)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -140,7 +153,11 @@ def test_independent_streams_give_the_same_users_however_they_are_made(
     assert users["one"] == users["three"]
     files = {name: contents(tmp_path / name / "data") for name in ways}
     assert files["three"] == files["two"] == files["dask"]
-    assert len({(tmp_path / name / "meta/truth.npz").read_bytes() for name in ways}) == 1
+    truths = {name: tmp_path / name / "meta/truth.npz" for name in ways}
+    assert truths["three"].read_bytes() == truths["two"].read_bytes() == truths["dask"].read_bytes()
+    tie_truth(truths["one"], *json_files(tmp_path / "three/data/all_data"))  # other files, the same users
+    tie_truth(truths["three"], *json_files(tmp_path / "three/data/all_data"))
+    assert truths["one"].read_bytes() == truths["three"].read_bytes()
 
 
 def test_shards_of_leafs_stream_are_leafs_users(tmp_path: Path) -> None:
@@ -226,7 +243,7 @@ def test_killed_local_worker_fails_the_run_and_leaves_nothing(
     assert "a worker process died" in stderr
     assert "Traceback" not in stderr
     assert set(contents(tmp_path / "data")) == {f"all_data/all_data_{number}.json" for number in range(8)}
-    assert not list((tmp_path / "data").glob(".*.partial"))
+    assert not list((tmp_path / "data").glob(".fedsynth/making"))
     fedsynth(tmp_path, "preprocess", *OPTIONS)
     assert contents(tmp_path / "data") == expected["niid"]
 
@@ -257,7 +274,10 @@ def test_unreachable_scheduler_is_an_error_within_ten_seconds(sharded: Path, tmp
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("moment", ["first worker", "first worker alone", ".sample.partial", ".split.partial"])
+SAMPLING, SPLITTING = (f".fedsynth/making/folders/{name}" for name in ("sampled_data", "train"))
+
+
+@pytest.mark.parametrize("moment", ["first worker", "first worker alone", SAMPLING, SPLITTING])
 def test_ctrl_c_cancels_what_is_queued(moment: str, large: Path, tmp_path: Path) -> None:
     """All processes get it, those that are only being started too, and one says so."""
     sums = (large / "expected/meta/dir-checksum.md5").read_bytes()
@@ -274,8 +294,8 @@ def test_ctrl_c_cancels_what_is_queued(moment: str, large: Path, tmp_path: Path)
     assert stderr.strip().count("\n") == 0
     assert "interrupted" in stderr
     found = {path.name for path in data.iterdir()}
-    done = {"sampled_data", "rem_user_data"} if moment == ".split.partial" else set()
-    assert found - {".lock"} == {"all_data"} | done
+    done = {"sampled_data", "rem_user_data"} if moment == SPLITTING else set()
+    assert found - {".fedsynth"} == {"all_data"} | done
     fedsynth(tmp_path, "preprocess", *OPTIONS)
     assert (tmp_path / "meta/dir-checksum.md5").read_bytes() == sums
 
@@ -300,7 +320,7 @@ def test_ignored_ctrl_c_is_ignored_by_workers_too(large: Path, tmp_path: Path) -
 def test_workers_end_with_the_main_process(large: Path, tmp_path: Path) -> None:
     """Otherwise they would go on writing where the next run is at work."""
     process = start(copy(large, tmp_path), "preprocess", *OPTIONS, "--workers", 2)
-    while not (tmp_path / "data/.sample.partial").exists():
+    while not (tmp_path / "data/.fedsynth/making/folders/sampled_data").exists():
         assert process.poll() is None
     workers = worker_processes(process.pid)
     assert workers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,7 +15,16 @@ from typing import Any
 import pytest
 
 from fedsynth import system
-from fedsynth.system import exclusive_lock, interrupts_held, move_folder, read_at, read_slices, sync_file, sync_folder
+from fedsynth.system import (
+    exclusive_lock,
+    interrupts_held,
+    move_folder,
+    read_at,
+    read_slices,
+    standard_error_silenced,
+    sync_file,
+    sync_folder,
+)
 from tests.commands import contents, environment, fedsynth
 
 IID = ("preprocess", "-s", "iid", "--iu", 0.5, "--sf", 0.5, "-t", "user", "--smplseed", 3, "--spltseed", 4)
@@ -315,3 +325,45 @@ def test_holding_ctrl_c_is_the_main_threads_affair() -> None:
     thread.start()
     thread.join()
     assert done
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_folders_that_cannot_be_synced_are_left_as_they_are(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on some FUSE and CIFS mounts."""
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    sync_folder(tmp_path)
+
+
+def test_folder_whose_sync_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match=tmp_path.name):
+        sync_folder(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="needs O_NOFOLLOW")
+@pytest.mark.parametrize("there", [True, False])
+def test_lock_is_never_taken_through_a_link(there: bool, tmp_path: Path) -> None:
+    target = tmp_path / "mine.txt"
+    if there:
+        target.write_text("mine")
+    (tmp_path / ".lock").symlink_to(target)
+    with pytest.raises(OSError, match="lock"), exclusive_lock(tmp_path / ".lock"):
+        pass
+    assert target.exists() == there
+    assert not there or target.read_text() == "mine"
+
+
+def test_silenced_standard_error_comes_back(capfd: pytest.CaptureFixture[str]) -> None:
+    with standard_error_silenced():
+        os.write(2, b"nobody hears this")
+    os.write(2, b"this is heard")
+    assert capfd.readouterr().err == "this is heard"

@@ -2,36 +2,104 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import errno
+import importlib
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+OUT_OF_MEMORY = "out of memory; free some or raise its limit, use fewer workers, or split the data into smaller files"
+_MEMORY_MESSAGES = ("can't start new thread", "failed to map segment", "annot allocate memory")
+"""How Python, NumPy and the system's loader of libraries say it, in errors of other kinds."""
+
 
 def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | None = None) -> NoReturn:
     """Run a command line and exit: 0 all done, 1 something failed, 2 a wrong option, 130 Ctrl-C.
 
-    args: without the program's name, sys.argv's if None; defaults: by command, then by option.
+    args: without the program's name, sys.argv's if None; defaults: by command, then by option. Results that standard
+    output has no room for fail the command at its end, when all the rest is done; where it is closed, or nobody reads
+    it any more (`| head -1`), they are left out without a word. From the end of the process on, Ctrl-C is ignored.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for products as small as these its threads only spin
-    status = 0
+    status = 1
     try:
-        from fedsynth.cli.commands import fedsynth  # here, where Ctrl-C and what is not installed are one sentence
+        status = _run(sys.argv[1:] if args is None else list(args), defaults)
+    except BaseException as error:
+        if not _lacks_memory(error):
+            raise
+        _write_error(OUT_OF_MEMORY)
+    atexit.unregister(_ignore_interrupts)
+    atexit.register(_ignore_interrupts)
+    sys.exit(status)
 
+
+def _run(args: list[str], defaults: Mapping[str, Any] | None) -> int:
+    from fedsynth.system import fill_standard_streams
+
+    fill_standard_streams()
+    try:
+        _import_hashes()
+        from fedsynth.cli.commands import fedsynth  # here, where Ctrl-C and what is not installed are one sentence
+        from fedsynth.cli.output import close_output, show_usage
+
+        if not args:  # versions of click differ in what they make of that
+            show_usage(fedsynth)
+            return 2
         result = fedsynth.main(args, prog_name="fedsynth", standalone_mode=False, default_map=defaults)
-        status = result if isinstance(result, int) else 0
+        close_output()
+        return result if isinstance(result, int) else 0
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("fedsynth"):
             raise
-        advice = "run `pip install -e .` where main.py is, as the README's first command does"
-        sys.exit(f"fedsynth: {error.name} is not installed for {sys.executable}; {advice}")
+        _write_error(
+            f"{error.name} is not installed for {sys.executable}; "
+            "run `pip install -e .` where main.py is, as the README's first command does"
+        )
+        return 1
     except BaseException as error:
+        if _lacks_memory(error):
+            raise
         from fedsynth.cli.console import explain, warn
+        from fedsynth.cli.output import close_output
 
         message, status = explain(error)
         warn(message)
+        with contextlib.suppress(OSError):
+            close_output()
+        return status
+
+
+def _import_hashes() -> None:
+    """Import what hashlib imports, which writes tracebacks of its own where memory for a library lacks."""
+    for name in ("_hashlib", "_blake2"):
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Whether what failed is memory, whatever the error is called. It may be raised at any line, here too."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return True
+        if isinstance(error, (RuntimeError, ImportError, OSError)) and any(
+            text in str(error) for text in _MEMORY_MESSAGES
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _write_error(message: str) -> None:
+    """Write a sentence with as little as can be: no import, no buffer."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"fedsynth: {message}\n".encode(errors="backslashreplace"))
+
+
+def _ignore_interrupts() -> None:
+    """All is done and said: Ctrl-C would hit Python's own tidying up."""
     with contextlib.suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said: Ctrl-C would hit Python's own tidying up
-    sys.exit(status)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

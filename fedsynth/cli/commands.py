@@ -11,6 +11,7 @@ import click
 from fedsynth.cli.compare import compare, fit
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
 from fedsynth.cli.generate import generate
+from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, bare, dataset_name, option
 from fedsynth.cli.parsing import data_dir as data_dir_option
 from fedsynth.cli.parsing import overwrite as overwrite_option
@@ -92,8 +93,8 @@ def preprocess(
     if checksums is not None:
         return _verify(data_dir, checksums)
     stages = _stages(**options)
-    clear = STAGE_FOLDERS if overwrite else ()
-    _run(data_dir, stages, workers=workers, scheduler=scheduler, clear=clear, checksums=not nochecksum)
+    replaced = STAGE_FOLDERS if overwrite else ()
+    _run(data_dir, stages, workers=workers, scheduler=scheduler, overwrite=replaced, checksums=not nochecksum)
     return 0
 
 
@@ -150,8 +151,10 @@ def verify(data_dir: Path, checksums: Path) -> int:
 @data_dir_option
 def clean(data_dir: Path) -> None:
     """Remove the four stage folders; all_data stays."""
-    removed = clean_folder(data_dir)
-    click.echo(f"removed {', '.join(removed)}" if removed else "nothing to remove")
+    cleaned = clean_folder(data_dir)
+    say(f"removed {', '.join(cleaned.removed)}" if cleaned.removed else "nothing to remove")
+    for note in cleaned.notes:
+        warn(note)
 
 
 def _stages(
@@ -206,18 +209,25 @@ def _run(
     *,
     workers: int,
     scheduler: str | None,
-    clear: Sequence[str],
+    overwrite: Sequence[str],
     checksums: bool = False,
 ) -> None:
     with open_engine(workers, scheduler) as engine:
         folder = data_dir if engine.local else data_dir.absolute()
-        for result in run_stages(folder, stages, clear=clear, checksums=checksums, engine=engine, bar=progress_bar):
-            show_result(result)
+        run_stages(
+            folder,
+            stages,
+            overwrite=overwrite,
+            checksums=checksums,
+            engine=engine,
+            bar=progress_bar,
+            report=show_result,
+        )
 
 
 def _run_one(stage: Stage, *, overwrite: bool, data_dir: Path, workers: int, scheduler: str | None) -> None:
-    clear = stage.folders if overwrite else ()
-    _run(data_dir, [stage], workers=workers, scheduler=scheduler, clear=clear)
+    replaced = stage.folders if overwrite else ()
+    _run(data_dir, [stage], workers=workers, scheduler=scheduler, overwrite=replaced)
 
 
 def _verify(data_dir: Path, checksums: Path) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from fedsynth.cli.console import progress_bar
+from fedsynth.cli.console import progress_bar, warn
+from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, data_dir, option, scheduler, workers
 from fedsynth.engine import open_engine
 
@@ -35,6 +36,8 @@ def compare(
     with open_engine(workers, scheduler) as engine:
         shared = [path if engine.local else path.absolute() for path in paths]
         compared = compare_folders(shared, features=not no_features, engine=engine, bar=progress_bar)
+    for note in compared.notes:
+        warn(note)
     _show(compared.as_json() if as_json else compared.lines())
 
 
@@ -57,9 +60,11 @@ def fit(data_dir: Path, folder: str, as_json: bool, seeds: int, seed: int, worke
     with open_engine(workers, scheduler) as engine:
         shared = path if engine.local else path.absolute()
         fitted = fit_folder(shared, seed=seed, seeds=seeds, engine=engine, bar=progress_bar)
+    if fitted.origin:
+        warn(fitted.origin)
     command = command_line(Dataset(fitted.parameters), Path("data"))
     _show({"command": command, **fitted.as_json()} if as_json else [command, "", *fitted.lines()])
 
 
 def _show(result: object) -> None:
-    click.echo("\n".join(result) if isinstance(result, list) else json.dumps(result, indent=1, allow_nan=False))
+    say("\n".join(result) if isinstance(result, list) else json.dumps(result, indent=1, allow_nan=False))

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import click
 
+from fedsynth.cli import OUT_OF_MEMORY
+from fedsynth.cli.output import say
 from fedsynth.engine import Progress, no_progress
 from fedsynth.errors import FedsynthError, UsageError
 from fedsynth.pipeline.checksums import Differences
@@ -48,9 +50,11 @@ def show_result(result: StageResult) -> None:
     for name, after in record.after.items():
         what = f"{after['users']:,} users, {after['samples']:,} samples"
         verb = "kept, made before with the same parameters and input" if result.kept else "done"
-        click.echo(f"{record.stage.replace('_', ' ')}: {name}: {what}{seed}: {verb}")
-    if record.left_out.get("count"):
-        count, users = record.left_out["count"], record.left_out["users"]
+        say(f"{record.stage.replace('_', ' ')}: {name}: {what}{seed}: {verb}")
+    for note in result.notes:
+        warn(note)
+    if record.left_out.count:
+        count, users = record.left_out.count, record.left_out.users
         more = ", ..." if count > len(users) else ""
         warn(f"{record.stage}: {count:,} users with too few samples to split were left out: {', '.join(users)}{more}")
 
@@ -59,14 +63,23 @@ def show_differences(differences: Differences) -> None:
     """Print how a folder differs from its checksums."""
     for kind in ("changed", "missing", "new"):
         for path in getattr(differences, kind):
-            click.echo(f"{kind}: {path}")
-    click.echo(f"{differences.same} files match")
+            say(f"{kind}: {printable(path)}")
+    say(f"{differences.same} files match")
 
 
 def warn(message: str) -> None:
     """Print one line on standard error, whatever names of users and files hold."""
-    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
-    click.echo(f"fedsynth: {line}", err=True)
+    with contextlib.suppress(OSError):  # closed or full: there is nowhere else to say it
+        click.echo(f"fedsynth: {printable(message)}", err=True)
+
+
+def printable(text: str) -> str:
+    """Return text in which whatever names of users and files hold can do nothing to a terminal."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -86,7 +99,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         case OSError():
             return _explain_os_error(error), 1
         case MemoryError():
-            return "out of memory; split the largest file of the input into several", 1
+            return OUT_OF_MEMORY, 1
     raise error
 
 

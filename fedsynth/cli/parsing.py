@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import FedsynthError, UsageError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
@@ -57,6 +57,14 @@ class LeafCommand(click.Command):
         self._check_negative(ctx, args)
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; in its errors parameters are called as the command line has them."""
+        try:
+            return super().invoke(ctx)
+        except FedsynthError as error:
+            error.words = {"overwrite": "--overwrite", "data_dir": "--data-dir", **_option_names(self)}
+            raise
+
     def _check_negative(self, ctx: click.Context, args: list[str]) -> None:
         """Click takes a negative number after an option that may stand alone for another option."""
         alone = {name for param in self.get_params(ctx) if _may_stand_alone(param) for name in param.opts}
@@ -65,6 +73,11 @@ class LeafCommand(click.Command):
             value = value if given else following
             if name in alone and _NUMBER.match(value):
                 raise UsageError(f"{name} is {value}, expected a value that is not negative")
+
+
+def _option_names(command: click.Command) -> dict[str, str]:
+    """Return each parameter's option, LEAF's form of it where there are two."""
+    return {param.name: param.opts[0] for param in command.params if isinstance(param, click.Option) and param.name}
 
 
 def _may_stand_alone(param: click.Parameter) -> bool:

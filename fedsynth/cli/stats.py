@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from fedsynth.cli.console import progress_bar
+from fedsynth.cli.console import progress_bar, warn
+from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, data_dir, dataset_name, option, scheduler, workers
 from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
@@ -47,14 +48,16 @@ def stats(
         with open_engine(workers, scheduler) as engine:
             path = path if engine.local else path.absolute()
             described = describe(path, features=not no_features, engine=engine, bar=progress_bar)
+    if described.note:
+        warn(described.note)
     if as_json:
-        click.echo(json.dumps(described.as_json(), indent=1, allow_nan=False))
+        say(json.dumps(described.as_json(), indent=1, allow_nan=False))
     else:
-        click.echo("\n".join(described.lines(name)))
+        say("\n".join(described.lines(name)))
     if pictures or not as_json:
         drawn = draw(path, name, described)
         if not as_json and described.measures is not None:
-            click.echo(f"pictures: {_together(drawn)}")
+            say(f"pictures: {_together(drawn)}")
 
 
 def _together(pictures: Sequence[Path]) -> str:

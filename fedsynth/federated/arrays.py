@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fedsynth.errors import DataError, UsageError
+from fedsynth.leaf.decode import may_be_rounded
 from fedsynth.leaf.lazy import LazyLeafFile
+
+_EXACT = 2**53
+"""From here on not every whole number is a float."""
+
+_SHOWN_DIGITS = 40
 
 Samples = tuple[NDArray[Any], NDArray[Any]]
 """One user's features [n, ...] and labels [n]."""
@@ -61,7 +67,11 @@ def _first_with_samples(file: LazyLeafFile) -> int:
 def _read(file: LazyLeafFile, user: int, types: ArrayTypes) -> Samples:
     x, y = file.samples(user)
     try:
-        return _to_array(x, types.features), _to_array(y, types.labels)
+        features = _to_array(x, types.features)
+        if features.dtype.kind == "O" and may_be_rounded(x):  # an array of numbers would round them itself
+            x, y = file.samples(user, exact=True)
+            features = _to_array(x, types.features)
+        return features, _to_array(y, types.labels)
     except ValueError as error:
         raise DataError(f'{file.path}: user "{file.users[user]}" has {error}') from error
 
@@ -73,9 +83,12 @@ def _to_array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         array = np.array(values)
     except ValueError:  # samples of different lengths
         return _objects(values)
-    if array.dtype.kind not in "fiub":
+    if dtype.kind != "O" and _needs_python(array, dtype):
+        array = np.array(values, dtype=object)
+        _check_each(array, dtype)
+    elif array.dtype.kind not in "fiub":
         return _objects(values)
-    if dtype.kind in "biu":
+    elif dtype.kind in "biu":
         _check_whole(array, dtype)
     with np.errstate(over="ignore"):
         numbers = array.astype(dtype, copy=False)
@@ -84,18 +97,47 @@ def _to_array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return numbers
 
 
+def _needs_python(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether NumPy has no type for all of these numbers: beyond 64 bits, or large and rounded beside floats."""
+    if array.dtype.kind == "O":
+        return all(isinstance(value, int | float) for value in array.flat)
+    return bool(array.dtype.kind == "f" and dtype.kind in "biu" and array.size and np.abs(array).max() >= _EXACT)
+
+
 def _check_whole(array: NDArray[Any], dtype: np.dtype[Any]) -> None:
     """Raise ValueError unless the type holds these numbers exactly; astype would make others of them."""
     if array.dtype.kind == "f" and (array != np.trunc(array)).any():
         raise _unfit(array[array != np.trunc(array)][0], dtype, "whole numbers")
-    least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    least, most = _range(dtype)
     for value in (array.min().item(), array.max().item()) if array.size else ():
         if not least <= value <= most:  # Python's numbers: NumPy would round to compare
             raise _unfit(value, dtype, f"{least} to {most}")
 
 
+def _check_each(array: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Raise ValueError unless the type has room for each of Python's numbers, and for whole ones holds it exactly."""
+    for value in array.flat:
+        if dtype.kind in "fc":
+            try:
+                float(value)
+            except OverflowError:
+                raise _unfit(value, dtype, "numbers of its range") from None
+            continue
+        least, most = _range(dtype)
+        if not least <= value <= most:
+            raise _unfit(value, dtype, f"{least} to {most}")
+        if value != int(value):
+            raise _unfit(value, dtype, "whole numbers")
+
+
+def _range(dtype: np.dtype[Any]) -> tuple[int, int]:
+    return (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+
+
 def _unfit(value: Any, dtype: np.dtype[Any], expected: str) -> ValueError:
-    return ValueError(f"{value} among values to load as {dtype}, expected {expected}; pass another dtype")
+    digits = len(str(value))
+    shown = value if digits <= _SHOWN_DIGITS else f"a number of {digits:,} digits"
+    return ValueError(f"{shown} among values to load as {dtype}, expected {expected}; pass another dtype")
 
 
 def _objects(values: list[Any]) -> NDArray[Any]:

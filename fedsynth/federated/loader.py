@@ -18,8 +18,9 @@ from fedsynth.federated.federated_dataset import FederatedDataset
 from fedsynth.federated.sampling import UserSampler, get_user_sampler
 from fedsynth.federated.torch import PyTorchTensorDataset, import_torch
 from fedsynth.leaf.lazy import LazyLeafFile
-from fedsynth.records.layout import TEST, TRAIN, json_files, meta_dir
-from fedsynth.truth import Truth, find_truth, true_models
+from fedsynth.records.layout import TEST, TRAIN, json_files, meta_dir, settled
+from fedsynth.records.origin import find_origin
+from fedsynth.truth import NoTruth, Truth, find_truth, true_models
 
 CACHE = ".arrays"
 """The cache's folder, beside the files unless another is given; a hidden name, which LEAF and the stages ignore."""
@@ -57,11 +58,12 @@ class LeafDataset:
     ) -> None:
         path = self._path = Path(path)
         self._types = ArrayTypes.of(dtype, label_dtype)
+        self._origin = find_origin(path)
         self._files = [LazyLeafFile(file) for file in ([path] if path.is_file() else json_files(path))]
         self._places = _positions(self._files)
         self._cache_folder = _cache_folder(path, cache)
         self._cached: dict[int, CachedArrays | None] = {}
-        self._truth: tuple[Truth | None, str] | None = None
+        self._truth: Truth | NoTruth | None = None
 
     @property
     def user_ids(self) -> list[str]:
@@ -116,10 +118,10 @@ class LeafDataset:
 
         Raises StageError if there is no ground truth, KeyError for a user who is not there, DataError as opening does.
         """
-        truth, why_not = self._find_truth()
-        if truth is None:
+        truth = self._find_truth()
+        if isinstance(truth, NoTruth):
             folder = self._files[0].path.parent
-            raise StageError(f"{folder}: the true models are not known, {why_not}; generate data with `main.py`")
+            raise StageError(f"{folder}: the true models are not known, {truth.reason}; generate data to have them")
         model: NDArray[np.float64] = true_models(truth, [self._numbers[user_id]])[0]
         return model
 
@@ -127,12 +129,11 @@ class LeafDataset:
     def _numbers(self) -> dict[str, int]:
         return {user: number for number, user in enumerate(self._places)}
 
-    def _find_truth(self) -> tuple[Truth | None, str]:
-        """Return the truth about all users, in their order, or None and why there is none."""
+    def _find_truth(self) -> Truth | NoTruth:
+        """Return the truth about all users, in their order, or why there is none."""
         if self._truth is None:
-            files = [file.path for file in self._files]
-            meta = meta_dir(files[0].parent.parent)
-            self._truth = find_truth(files, meta, self.user_ids, self.num_samples)
+            meta = meta_dir(settled(self._files[0].path.parent).parent)
+            self._truth = find_truth(self._origin, meta, self.user_ids, self.num_samples)
         return self._truth
 
     def _metadata(self, user_id: str) -> dict[str, Any]:
@@ -141,8 +142,8 @@ class LeafDataset:
         hierarchies = self._files[number].hierarchies
         if hierarchies is not None:
             metadata["hierarchy"] = hierarchies[position]
-        truth, _ = self._find_truth()
-        if truth is not None and truth.cluster is not None:
+        truth = self._find_truth()
+        if isinstance(truth, Truth) and truth.cluster is not None:
             metadata["cluster"] = int(truth.cluster[self._numbers[user_id]])
         return metadata
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -14,10 +15,11 @@ from typing import Any
 
 from fedsynth.engine import Progress, check_shared, no_progress
 from fedsynth.leaf.plan import FilePlan, Masked, Ordered, Pick, Pooled, Whole
-from fedsynth.leaf.reader import LeafIndex, SamplePlaces, SampleReader
-from fedsynth.leaf.samples import join_samples
+from fedsynth.leaf.reader import LeafIndex, SampleOffsets, SampleReader
+from fedsynth.leaf.samples import sample_pieces
 from fedsynth.leaf.writer import LeafWriter
-from fedsynth.records.stamp import FileStamp
+from fedsynth.records.stamp import FileStamp, FileState
+from fedsynth.system import naming
 
 Output = tuple[FileStamp, LeafIndex]
 
@@ -37,11 +39,13 @@ class CopyJob:
 
 
 def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Output]:
-    """Write each plan's file and return its stamp and index; holds one user and a few blocks of 256 KiB per file.
+    """Write each plan's file and return its stamp and index; holds two users' text and 6 MiB per file.
 
-    Outputs are written side by side, user by user, so that a user who goes into two files is read once. A plan that
-    takes everything from a file that is LEAF's text to the byte is a copy, whose MD5 sum is known. An unfinished file
-    that a worker left when it died is replaced. Raises DataError if the folders are not there on this machine.
+    That is the text of the user being read and, in its outputs, of the one before, which is still being written; where
+    samples are picked, the picked samples' text comes on top, at most once more. Outputs are written side by side, user
+    by user, so that a user who goes into two files is read once. A plan that takes everything from a file that is
+    LEAF's text to the byte is a copy, whose MD5 sum is known. An unfinished file that a worker left when it died is
+    replaced. Raises DataError if the folders are not there on this machine, or the source is not what was indexed.
     """
     source, plans = job.source, job.plans
     check_shared([source.path, *(path.parent for path in plans)])
@@ -79,16 +83,16 @@ def _write_whole(pick: Whole, reader: SampleReader, writer: LeafWriter) -> None:
 
 def _write_masked(pick: Masked, reader: SampleReader, writer: LeafWriter) -> None:
     user = reader.samples(pick.user)
-    writer.write_user(join_samples(list(compress(user.x, pick.mask)), list(compress(user.y, pick.mask))))
+    writer.write_user(*sample_pieces(list(compress(user.x, pick.mask)), list(compress(user.y, pick.mask))))
 
 
 def _write_ordered(pick: Ordered, reader: SampleReader, writer: LeafWriter) -> None:
     user = reader.samples(pick.user)
-    writer.write_user(join_samples([user.x[n] for n in pick.samples], [user.y[n] for n in pick.samples]))
+    writer.write_user(*sample_pieces([user.x[n] for n in pick.samples], [user.y[n] for n in pick.samples]))
 
 
 def _write_pooled(pick: Pooled, reader: SampleReader, writer: LeafWriter) -> None:
-    writer.write_user(join_samples(*reader.pooled(pick.samples)))
+    writer.write_user(*sample_pieces(*reader.pooled(pick.samples)))
 
 
 _CARRIERS: dict[type, Callable[[Any, SampleReader, LeafWriter], None]] = {
@@ -100,11 +104,18 @@ _CARRIERS: dict[type, Callable[[Any, SampleReader, LeafWriter], None]] = {
 
 
 def _copy(source: LeafIndex, path: Path, md5: str) -> Output:
-    shutil.copyfile(source.path, path)
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-        status = os.fstat(file.fileno())
-    return FileStamp(status.st_size, status.st_mtime_ns, md5), dataclasses.replace(source, path=path)
+    """Copy the very file that was indexed, and whose sum is known: it is the same file before and after."""
+    with SampleReader(source):
+        shutil.copyfile(source.path, path)
+        with naming(path), path.open("rb+") as file:
+            os.fsync(file.fileno())
+            status = os.fstat(file.fileno())
+    with SampleReader(source):  # by its name, which is what was copied
+        pass
+    state = FileState.of(status)
+    if source.state is not None and state.size != source.state.size:
+        raise OSError(errno.EIO, f"{state.size:,} of {source.state.size:,} bytes were copied", str(path))
+    return FileStamp(state.size, state.mtime_ns, md5), dataclasses.replace(source, path=path, state=state)
 
 
 def _pools(plans: Mapping[Path, FilePlan]) -> bool:
@@ -113,7 +124,7 @@ def _pools(plans: Mapping[Path, FilePlan]) -> bool:
 
 @contextlib.contextmanager
 def _located(source: LeafIndex, target: Path) -> Iterator[LeafIndex]:
-    """Index the samples' places; users who are not in the standard form are first written into a passing file.
+    """Index the samples' offsets; users who are not in the standard form are first written into a passing file.
 
     That file is beside the target and has x and y alone.
     """
@@ -127,7 +138,7 @@ def _located(source: LeafIndex, target: Path) -> Iterator[LeafIndex]:
         with SampleReader(source) as reader, LeafWriter(path, counts.users, counts.num_samples) as writer:
             for user in range(len(counts.users)):
                 samples = reader.samples(user)
-                writer.write_user(join_samples(samples.x, samples.y))
+                writer.write_user(*sample_pieces(samples.x, samples.y))
             _, index = writer.finish()
         index = dataclasses.replace(index, counts=counts)
         yield dataclasses.replace(index, samples=_find_samples(index))
@@ -135,9 +146,9 @@ def _located(source: LeafIndex, target: Path) -> Iterator[LeafIndex]:
         path.unlink(missing_ok=True)
 
 
-def _find_samples(index: LeafIndex) -> SamplePlaces:
-    places = SamplePlaces()
+def _find_samples(index: LeafIndex) -> SampleOffsets:
+    offsets = SampleOffsets()
     with SampleReader(index) as reader:
         for user in index.counts.data_order:
-            places.add(index.offsets[user], reader.samples(user))
-    return places
+            offsets.add(index.offsets[user], reader.samples(user))
+    return offsets

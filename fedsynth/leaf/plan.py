@@ -68,7 +68,7 @@ class FilePlan:
 
     @classmethod
     def of_whole_users(cls, source: Counts, users: Sequence[int]) -> FilePlan:
-        """Return the plan of a file with these users of the source, each with all that he has."""
+        """Return the plan of a file with these users of the source, each with all that it has."""
         return cls(
             users=[source.users[user] for user in users],
             num_samples=[source.num_samples[user] for user in users],

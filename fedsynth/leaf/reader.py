@@ -1,25 +1,25 @@
-"""Read LEAF's files: an index of users and places, made in one checking pass, then one user at a time."""
+"""Read LEAF's files: an index of users and offsets, made in one checking pass, then one user at a time."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
-from typing import Any
 
 from fedsynth.engine import Progress, check_shared, no_progress
 from fedsynth.errors import DataError
-from fedsynth.leaf.head import check_head, decode_value
+from fedsynth.leaf.index import LeafWalk, check_unchanged, open_file, open_unchanged
 from fedsynth.leaf.plan import Counts
-from fedsynth.leaf.samples import MalformedError, Raw, UserSamples, join_samples, read_user, split_standard
-from fedsynth.leaf.scan import Scanner
-from fedsynth.records.stamp import stamp_file
+from fedsynth.leaf.samples import MalformedError, Raw, UserSamples, is_standard, read_user, split_standard
+from fedsynth.leaf.scan import Readable
+from fedsynth.records.stamp import FileStamp, FileState
 from fedsynth.system import read_at, read_slices
 
 
-class SamplePlaces:
+class SampleOffsets:
     """Where each sample's x and y are in a file, numbered in the order in which users are added. All [samples]."""
 
     def __init__(self) -> None:
@@ -27,14 +27,14 @@ class SamplePlaces:
         self.y_offsets, self.y_sizes = array("q"), array("i")
 
     def add(self, offset: int, user: UserSamples) -> None:
-        """Add a user whose standard text is at `offset`: two bytes are between samples, so sizes tell the places."""
+        """Add a user whose standard text is at `offset`: two bytes are between samples, so sizes tell offsets."""
         at = offset + len('{"x": [')
         at = _append(self.x_offsets, self.x_sizes, at, user.x)
         _append(self.y_offsets, self.y_sizes, at + len('], "y": ['), user.y)
 
 
 def _append(offsets: array[int], sizes: array[int], at: int, samples: Sequence[Raw]) -> int:
-    """Append the places of consecutive samples; return where the last one ends."""
+    """Append the offsets of consecutive samples; return where the last one ends."""
     for raw in samples:
         size = len(memoryview(raw))
         offsets.append(at)
@@ -55,8 +55,10 @@ class LeafIndex:
     """1 where the user's text is x and y with LEAF's separators, so that a slice of it can be copied as it is."""
     exact: bool = False
     """Whether the whole file is LEAF's text to the byte, as everything is that fedsynth wrote."""
-    samples: SamplePlaces | None = None
+    samples: SampleOffsets | None = None
     """Where each sample is; None where nobody asked, and where not every user's text is standard."""
+    state: FileState | None = None
+    """What the file was when it was indexed, or written: `SampleReader` reads no other."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,15 @@ class IndexJob:
     samples: bool
 
 
-def index_file(job: IndexJob, progress: Progress = no_progress) -> tuple[LeafIndex, str]:
-    """Return a file's index and its MD5 sum; raises as `read_index`."""
+def index_file(job: IndexJob, progress: Progress = no_progress) -> tuple[LeafIndex, FileStamp]:
+    """Return the index and the stamp of one and the same open file; raises as `read_index`."""
     check_shared([job.path])
-    return read_index(job.path, progress, samples=job.samples), job.md5 or stamp_file(job.path).md5
+    with open_unchanged(job.path) as (file, state):
+        hashing = _HashingFile(file) if job.md5 is None else None
+        index = _index(hashing or file, job.path, state, progress, samples=job.samples)
+    md5 = job.md5 if hashing is None else hashing.hexdigest()
+    assert md5 is not None
+    return index, FileStamp(state.size, state.mtime_ns, md5)
 
 
 def read_index(path: Path, progress: Progress = no_progress, *, samples: bool = False) -> LeafIndex:
@@ -79,45 +86,54 @@ def read_index(path: Path, progress: Progress = no_progress, *, samples: bool = 
 
     samples: whether to index each sample too, for 24 bytes of memory a sample.
     Raises DataError, naming file and user or byte, for anything that is not LEAF's format: broken JSON, NaN, users
-    that are named twice, have no data or are not in `users`, counts that differ, x and y of different lengths.
+    that are named twice, have no data or are not in `users`, counts that differ, x and y of different lengths; and for
+    a file that changes meanwhile.
     """
-    with path.open("rb") as file:
-        scanner = Scanner(file, path)
-        head: dict[str, Any] = {}
-        places: dict[str, _Place] | None = None
-        sample_places = SamplePlaces() if samples else None
-        for key in scanner.members():
-            if key == "user_data":
-                places = dict(_read_places(scanner, progress, sample_places))
-            else:
-                head[key] = decode_value(scanner, key)
-        scanner.end()
-    if places is None:
-        raise DataError(f'{path}: no "user_data", which every LEAF file has; generate or fetch the file again')
-    return _build_index(path, head, places, sample_places)
+    with open_unchanged(path) as (file, state):
+        return _index(file, path, state, progress, samples=samples)
 
 
-@dataclass(frozen=True)
-class _Place:
-    offset: int
-    size: int
-    num_samples: int
-    standard: bool
+class _HashingFile:
+    """Hash what is read of a file."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self._digest = hashlib.md5(usedforsecurity=False)
+
+    def read(self, size: int) -> bytes:
+        block = self._file.read(size)
+        self._digest.update(block)
+        return block
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
 
 
-def _read_places(scanner: Scanner, progress: Progress, samples: SamplePlaces | None) -> Iterator[tuple[str, _Place]]:
-    seen = set()
-    for name in scanner.members():
-        if name in seen:
-            raise DataError(f'{scanner.path}: user "{name}" appears twice in user_data; merge or rename the two')
-        seen.add(name)
-        offset, text = scanner.value()
-        user = check_user(scanner.path, name, offset, text)
-        standard = user.text is text or join_samples(user.x, user.y) == text
-        if samples is not None and standard:
-            samples.add(offset, user)
-        yield name, _Place(offset, len(text), len(user.x), standard)
+def _index(file: Readable, path: Path, state: FileState, progress: Progress, *, samples: bool) -> LeafIndex:
+    walk = LeafWalk(file, path)
+    standard = bytearray()
+    sample_offsets = SampleOffsets() if samples else None
+    for name, offset, text in walk.users():
+        user = check_user(path, name, offset, text)
+        walk.check_size(name, len(user.x))
+        standard.append(user.text is text or is_standard(text, user.x, user.y))
+        if sample_offsets is not None and standard[-1]:
+            sample_offsets.add(offset, user)
+        del text, user  # before the next one is read: each may be large
         progress(1)
+    users = walk.head["users"]
+    position = {user: number for number, user in enumerate(users)}
+    return LeafIndex(
+        path=path,
+        counts=Counts(
+            users, walk.head["num_samples"], walk.head.get("hierarchies"), [position[name] for name in walk.order]
+        ),
+        offsets=walk.in_head_order(walk.offsets),
+        sizes=walk.in_head_order(walk.sizes),
+        standard=bytes(standard[walk.order[user]] for user in users),
+        samples=sample_offsets if all(standard) else None,
+        state=state,
+    )
 
 
 def check_user(path: Path, name: str, offset: int, text: bytes, *, standard: bool = False) -> UserSamples:
@@ -131,56 +147,33 @@ def check_user(path: Path, name: str, offset: int, text: bytes, *, standard: boo
         ) from error
 
 
-def _build_index(
-    path: Path, head: dict[str, Any], places: dict[str, _Place], samples: SamplePlaces | None
-) -> LeafIndex:
-    users = check_head(path, head)
-    _check_same_users(path, users, places)
-    for user, stated in zip(users, head["num_samples"], strict=True):
-        check_size(path, user, stated=stated, found=places[user].num_samples)
-    position = {user: number for number, user in enumerate(users)}
-    counts = Counts(users, head["num_samples"], head.get("hierarchies"), [position[name] for name in places])
-    return LeafIndex(
-        path=path,
-        counts=counts,
-        offsets=array("q", (places[user].offset for user in users)),
-        sizes=array("q", (places[user].size for user in users)),
-        standard=bytes(places[user].standard for user in users),
-        samples=samples if all(place.standard for place in places.values()) else None,
-    )
-
-
-def check_size(path: Path, user: str, *, stated: int, found: int) -> None:
-    """Raise DataError unless a user has as many samples as the head says."""
-    if found != stated:
-        raise DataError(
-            f'{path}: user "{user}" has {stated} in num_samples but {found} samples; generate or fetch the file again'
-        )
-
-
-def _check_same_users(path: Path, users: Sequence[str], places: dict[str, _Place]) -> None:
-    for user in users:
-        if user not in places:
-            raise DataError(f'{path}: user "{user}" has no entry in user_data; generate or fetch the file again')
-    if len(places) > len(users):
-        listed = set(users)
-        extra = next(user for user in places if user not in listed)
-        raise DataError(f'{path}: user "{extra}" has data but is not listed in users; generate or fetch the file again')
-
-
 class SampleReader:
-    """Open an indexed file and hand out users. Keeps one user in memory."""
+    """Open an indexed file and hand out users. Keeps one user in memory.
+
+    Raises DataError, when it is opened and when it is left, if the file is not the very one that was indexed.
+    """
 
     def __init__(self, index: LeafIndex) -> None:
         self._index = index
-        self._file = FileIO(index.path)
+        self._file = open_file(index.path)
         self._held: tuple[int, UserSamples] | None = None
+        try:
+            self._check_unchanged()
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> SampleReader:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        with self._file:
+            if kind is None or issubclass(kind, DataError):  # damage that comes from the change is no news
+                self._check_unchanged()
+
+    def _check_unchanged(self) -> None:
+        if self._index.state is not None:
+            check_unchanged(self._index.path, self._index.state, os.fstat(self._file.fileno()))
 
     def is_standard(self, user: int) -> bool:
         """Whether a user's text is x and y alone, with LEAF's separators."""
@@ -193,6 +186,7 @@ class SampleReader:
     def samples(self, user: int) -> UserSamples:
         """Return a user's raw samples; asking again for the same user costs nothing."""
         if self._held is None or self._held[0] != user:
+            self._held = None  # before the next one is read: each may be large
             name = self._index.counts.users[user]
             text = self._slice(user)
             offset, standard = self._index.offsets[user], self.is_standard(user)
@@ -200,11 +194,11 @@ class SampleReader:
         return self._held[1]
 
     def pooled(self, samples: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
-        """Return x and y of samples numbered through the file, in the order of its user_data. Needs their places."""
-        places = self._index.samples
-        assert places is not None
-        x = self._slices(places.x_offsets, places.x_sizes, samples)
-        return x, self._slices(places.y_offsets, places.y_sizes, samples)
+        """Return x and y of samples numbered through the file, in the order of its user_data. Needs their offsets."""
+        found = self._index.samples
+        assert found is not None
+        x = self._slices(found.x_offsets, found.x_sizes, samples)
+        return x, self._slices(found.y_offsets, found.y_sizes, samples)
 
     def _slice(self, user: int) -> bytes:
         offset, size = self._index.offsets[user], self._index.sizes[user]

@@ -6,6 +6,7 @@ spacing, order and number of keys; and what only the standard library reads (str
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -16,11 +17,16 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from fedsynth.leaf.decode import MAX_DEPTH
 from fedsynth.leaf.scan import Scanner
 
 Raw = msgspec.Raw | bytes
 """The text of one sample's x or y; either kind goes into `bytes.join`."""
 
+_COMPARED = 64
+"""Samples whose text is joined at a time."""
+
+_DECODED = 1 << 20
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -62,7 +68,7 @@ def read_user(text: bytes) -> UserSamples:
     try:
         user = _read(text)
     except RecursionError as error:
-        raise MalformedError("values nested too deeply (fedsynth reads up to about 1,000 levels)") from error
+        raise MalformedError(f"values nested too deeply, expected at most {MAX_DEPTH} levels") from error
     if len(user.x) != len(user.y):
         raise MalformedError(f"{len(user.x)} entries in x but {len(user.y)} in y")
     return user
@@ -77,9 +83,24 @@ def split_standard(text: bytes) -> UserSamples:
     return UserSamples(xy.x, xy.y, text)
 
 
-def join_samples(x: Sequence[Raw], y: Sequence[Raw]) -> bytes:
-    """Return the text of a user with these samples and no other key."""
-    return b'{"x": [%b], "y": [%b]}' % (b", ".join(x), b", ".join(y))
+def sample_pieces(x: Sequence[Raw], y: Sequence[Raw]) -> tuple[bytes, ...]:
+    """Return the text of a user with these samples and no other key, in pieces: joined, large ones would double."""
+    return b'{"x": [', b", ".join(x), b'], "y": [', b", ".join(y), b"]}"
+
+
+def is_standard(text: bytes, x: Sequence[Raw], y: Sequence[Raw]) -> bool:
+    """Whether a text is that of a user with these samples and no other key, to the byte."""
+    at = 0
+    for start, samples in ((b'{"x": [', x), (b'], "y": [', y)):
+        if not text.startswith(start, at):
+            return False
+        at += len(start)
+        for first in range(0, len(samples), _COMPARED):
+            piece = (b", " if first else b"") + b", ".join(samples[first : first + _COMPARED])
+            if not text.startswith(piece, at):
+                return False
+            at += len(piece)
+    return at + 2 == len(text) and text.endswith(b"]}")
 
 
 def _read(text: bytes) -> UserSamples:
@@ -93,7 +114,7 @@ def _read(text: bytes) -> UserSamples:
             _fail(text, error)
         return _read_slowly(text)
     if not text.isascii():
-        _check_utf8(text)
+        _check_slices(text)
     return user
 
 
@@ -103,8 +124,7 @@ def _read_standard(text: bytes) -> UserSamples | None:
         xy = _decode_xy(text)
     except msgspec.ValidationError:
         return None
-    joined = join_samples(xy.x, xy.y)
-    return UserSamples(xy.x, xy.y, text) if joined == text else None
+    return UserSamples(xy.x, xy.y, text) if is_standard(text, xy.x, xy.y) else None
 
 
 def _read_any_keys(text: bytes) -> UserSamples:
@@ -163,6 +183,16 @@ def _check_utf8(text: bytes) -> str:
         return text.decode()
     except UnicodeDecodeError as error:
         raise MalformedError("text that is not UTF-8", error.start) from error
+
+
+def _check_slices(text: bytes) -> None:
+    """Check text to be UTF-8 piece by piece: all of it, decoded, takes up to four times as much memory."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(text), _DECODED):
+            decoder.decode(text[start : start + _DECODED], final=start + _DECODED >= len(text))
+    except UnicodeDecodeError:
+        _check_utf8(text)  # which says where
 
 
 def _reject_constant(name: str) -> Any:

@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from fedsynth.errors import DataError
 
 BLOCK = 1 << 20
+_FIRST = 1 << 16
+"""Bytes read at first: of many files only the head is asked for."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FEW_QUOTES = 8
 _CLOSING = {ord("{"): b"}", ord("["): b"]"}
@@ -18,17 +20,25 @@ _SPACE = re.compile(rb"[ \t\n\r]*")
 _SCALAR = re.compile(rb"[^ \t\n\r,\]}]*")
 
 
+class Readable(Protocol):
+    """What a scanner needs of a file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes from where the last ones ended, none at the end."""
+
+
 class Scanner:
     """Read one JSON document from the front, a value at a time.
 
-    Holds the largest single value asked for plus one block of 1 MiB. Every byte is looked at once, so the time is
-    linear whatever strings and nesting hold. Values are delimited, not checked: decode what `value` returns.
+    Holds the largest single value asked for, twice while it is handed out, plus one block of 1 MiB. Every byte is
+    looked at once, so the time is linear whatever strings and nesting hold. Values are delimited, not checked: decode
+    what `value` returns.
     """
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: Readable, path: Path) -> None:
         self.path = path
         self._file = file
-        self._data = file.read(BLOCK)
+        self._data = bytearray(file.read(min(BLOCK, _FIRST)))
         self._base = 0
         self._at = len(BYTE_ORDER_MARK) if self._data.startswith(BYTE_ORDER_MARK) else 0
 
@@ -71,8 +81,12 @@ class Scanner:
             size = self._quoted()
         else:
             size = self._scalar()
-        text = self._data[self._at : self._at + size]
+        text = bytes(memoryview(self._data)[self._at : self._at + size])
         self._at += size
+        if size > BLOCK:  # one copy of a large value is enough
+            self._base += self._at
+            self._data = self._data[self._at :]
+            self._at = 0
         return offset, text
 
     def end(self) -> None:
@@ -93,7 +107,7 @@ class Scanner:
             raise self.error(f"found {self._here()} where a key was expected")
         offset, text = self.value()
         try:
-            return str(json.loads(text))
+            return str(json.loads(text.decode()))  # bytes would pass as UTF-8 that isn't: surrogates one by one
         except ValueError as error:
             raise self.error(f"a key that is not valid JSON ({error})", offset) from error
 
@@ -125,12 +139,12 @@ class Scanner:
                 return
 
     def _refill(self) -> bool:
-        """Read on, dropping what is consumed. Reads as much as is held, so a large value is copied O(1) times."""
-        held = self._data[self._at :]
-        more = self._file.read(max(BLOCK, len(held)))
+        """Read on, dropping what is consumed. What is held grows where it is, so a large value is copied O(1) times."""
+        del self._data[: self._at]
         self._base += self._at
         self._at = 0
-        self._data = held + more
+        more = self._file.read(BLOCK)
+        self._data += more
         return bool(more)
 
     def _find(self, char: bytes, start: int) -> int:
@@ -175,7 +189,7 @@ class Scanner:
                 return match.end() - self._at
 
 
-def _count(data: bytes, start: int, end: int, opening: bytes, quoted: bool) -> tuple[int, int]:
+def _count(data: bytes | bytearray, start: int, end: int, opening: bytes, quoted: bool) -> tuple[int, int]:
     r"""Count the opening brackets outside strings, and the quotes that open or close one; quoted: it starts inside.
 
     Escapes are dropped first: without `\\` and `\"` every quote counts.
@@ -189,7 +203,7 @@ def _count(data: bytes, start: int, end: int, opening: bytes, quoted: bool) -> t
     return sum(piece.count(opening) for piece in data[start:end].split(b'"')[int(quoted) :: 2]), quotes
 
 
-def _count_quotes(data: bytes, start: int, end: int) -> int:
+def _count_quotes(data: bytes | bytearray, start: int, end: int) -> int:
     """Numbers hold no quotes, and `find` passes over them ten times as fast as `count`."""
     for quotes in range(_FEW_QUOTES):
         start = data.find(b'"', start, end) + 1

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import msgspec
 import orjson
 
 from fedsynth.engine import Progress, no_progress
-from fedsynth.errors import DataError
-from fedsynth.leaf.head import check_head, decode_value, read_head
-from fedsynth.leaf.reader import check_user, read_index
-from fedsynth.leaf.scan import Scanner
+from fedsynth.leaf.decode import decode, may_be_rounded
+from fedsynth.leaf.index import LeafWalk, open_unchanged
+from fedsynth.leaf.reader import check_user
 
 
 class _Labels(msgspec.Struct):
@@ -31,20 +29,20 @@ _LARGE = 4 << 20
 class LargeX(Sequence[Any]):
     """The x of a large user, parsed when a slice is taken. Holds the text of each sample."""
 
-    def __init__(self, raw: list[msgspec.Raw]) -> None:
+    def __init__(self, raw: Sequence[msgspec.Raw | bytes]) -> None:
         self._raw = raw
 
     def __len__(self) -> int:
         return len(self._raw)
 
-    def __getitem__(self, place: Any) -> Any:
+    def __getitem__(self, index: Any) -> Any:
         """Return a sample, or the list of those in a slice, as JSON values."""
-        one = not isinstance(place, slice)
-        text = b"[" + b", ".join([self._raw[place]] if one else self._raw[place]) + b"]"
+        one = not isinstance(index, slice)
+        text = b"[" + b", ".join([self._raw[index]] if one else self._raw[index]) + b"]"
         try:
             values = orjson.loads(text)
         except ValueError:
-            values = json.loads(text)  # strings with unpaired surrogates
+            values = decode(text)  # strings with unpaired surrogates, numbers that no float is near
         return values[0] if one else values
 
 
@@ -55,47 +53,24 @@ Values = tuple[str, Sequence[Any], Sequence[Any]]
 def read_values(path: Path, wants_x: Callable[[], bool], progress: Progress = no_progress) -> Iterator[Values]:
     """Yield the users of a file in the order of its user_data. wants_x: asked before each, whether x is parsed.
 
-    Holds one user's text and values. Raises DataError, naming file and user or byte, just as `read_index` does.
+    y has the values that the file has; in x a whole number beyond 64 bits may be the nearest float. Holds one user's
+    text and values. Raises DataError, naming file and user or byte, just as `read_index` does.
     """
-    head = read_head(path)
-    sizes = dict(zip(head["users"], head["num_samples"], strict=True))
-    found: dict[str, Any] = {}
-    with path.open("rb") as file:
-        scanner = Scanner(file, path)
-        for key in scanner.members():
-            if key == "user_data":
-                found[key] = yield from _read_users(scanner, sizes, wants_x, progress)
-            else:
-                found[key] = decode_value(scanner, key)
-        scanner.end()
-    if found.get("user_data") != len(sizes):
-        raise _explained(path)
-    check_head(path, found)
-
-
-def _read_users(
-    scanner: Scanner, sizes: dict[str, int], wants_x: Callable[[], bool], progress: Progress
-) -> Generator[Values, None, int]:
-    """Yield the users and return how many there are."""
-    left = dict(sizes)
-    for name in scanner.members():
-        offset, text = scanner.value()
-        x, y = _decode(scanner.path, name, offset, text, wants_x())
-        if left.pop(name, None) != len(y):
-            raise _explained(scanner.path)
-        yield name, x, y
-        progress(1)
-    return len(sizes) - len(left)
-
-
-def _explained(path: Path) -> DataError:
-    """Return, or raise, what is wrong with a file whose users are not those of its head."""
-    read_index(path)
-    return DataError(f"{path}: changed while it was read; run the same command again")
+    with open_unchanged(path) as (file, _):
+        walk = LeafWalk(file, path)
+        if not walk.to_data():  # no user is handed out who may turn out not to be listed
+            walk.pass_users()
+            file.seek(0)
+            walk = walk.again(file)
+        for name, offset, text in walk.users():
+            x, y = _decode(path, name, offset, text, wants_x())
+            walk.check_size(name, len(y))
+            yield name, x, y
+            progress(1)
 
 
 def _decode(path: Path, name: str, offset: int, text: bytes, with_x: bool) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Parse a user; whatever the fast ways don't take is left to the way that explains what is wrong."""
+    """Parse a user; what the fast ways don't take, or would round, is left to the way that explains what is wrong."""
     try:
         x: Any
         if with_x and len(text) < _LARGE:
@@ -104,10 +79,11 @@ def _decode(path: Path, name: str, offset: int, text: bytes, with_x: bool) -> tu
         else:
             labels = _decode_labels(text if text.isascii() else text.decode())
             x, y = LargeX(labels.x) if with_x else labels.x, labels.y
-        if isinstance(x, list | LargeX) and type(y) is list and len(x) == len(y):
+        if isinstance(x, list | LargeX) and type(y) is list and len(x) == len(y) and not may_be_rounded(y):
             return x, y
     except (ValueError, KeyError, TypeError, RecursionError):  # both decoders' errors are ValueErrors
         pass
-    check_user(path, name, offset, text)
-    user = json.loads(text)
-    return user["x"], user["y"]
+    raw = check_user(path, name, offset, text)
+    x = LargeX(raw.x) if with_x and len(text) >= _LARGE else None
+    y = decode(b"[" + b", ".join(raw.y) + b"]")
+    return (decode(b"[" + b", ".join(raw.x) + b"]") if x is None else x), y

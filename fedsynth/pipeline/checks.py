@@ -5,55 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fedsynth.errors import StageError
+from fedsynth.errors import StageError, named
 from fedsynth.leaf.plan import StagePlan
-from fedsynth.pipeline.manifest import FILE_NAME as MANIFEST
-from fedsynth.pipeline.manifest import StageRecord
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
-from fedsynth.records.layout import in_use
-
-MAKERS = {
-    "all_data": "generate",
-    "sampled_data": "sample",
-    "rem_user_data": "remove_users",
-    "train": "split",
-    "test": "split",
-}
-"""Which stage makes which folder."""
-
-_WAY_OUT = "add --overwrite to make the stages again, or clear them with `fedsynth clean`"
-
-
-def check_fresh(workspace: Workspace, source: Path) -> None:
-    """Check that a folder about to be read is what its stage made of what its own sources hold now, all the way back.
-
-    Data that fedsynth has no record of is taken as it is: LEAF's own for example, also in place of what was generated.
-    Raises StageError if the data is stale, or files are missing, new or changed.
-    """
-    record = workspace.manifest.stages.get(MAKERS[source.name])
-    if record is None:
-        return
-    changed = record.outputs_changed(workspace.data_dir, source.name)
-    if not record.inputs and len(changed) >= len(record.outputs):
-        return
-    if changed:
-        raise StageError(
-            f"{source}: {changed[0]} since `{record.stage}` made it; {_WAY_OUT}, or take it as it is "
-            f"by deleting {workspace.meta_dir / MANIFEST}"
-        )
-    _check_inputs(workspace, record, source)
-
-
-def _check_inputs(workspace: Workspace, record: StageRecord, folder: Path) -> None:
-    """Compare what a stage read with what is there, then what that was made from, and so on."""
-    changed = record.inputs_changed(workspace.data_dir)
-    if changed is not None:
-        raise StageError(f"{folder}: stale, {changed} since it was made from it; {_WAY_OUT}")
-    for name in {file.folder for file in record.inputs}:
-        earlier = workspace.manifest.stages.get(MAKERS.get(name, ""))
-        if earlier is not None and in_use(workspace.data_dir / name):
-            _check_inputs(workspace, earlier, workspace.data_dir / name)
+from fedsynth.records.layout import data_files
+from fedsynth.records.manifest import StageRecord, differences
+from fedsynth.records.origin import WAY_OUT
 
 
 def require_same(workspace: Workspace, stage: Stage, source: Path) -> StageRecord:
@@ -65,12 +23,12 @@ def require_same(workspace: Workspace, stage: Stage, source: Path) -> StageRecor
     here = ", ".join(str(workspace.data_dir / name) for name in stage.folders)
     found = {file.folder for file in record.inputs}
     if found != {source.name}:
-        raise StageError(f"{here}: made from {', '.join(found)}, now it would be made from {source.name}; {_WAY_OUT}")
-    read = record.inputs_changed(workspace.data_dir)
-    changed = [] if read is None else [read]
-    changed += record.outputs_changed(workspace.data_dir)
+        raise StageError(f"{here}: made from {', '.join(found)}, now it would be made from {source.name}; {WAY_OUT}")
+    changed = differences(record.inputs, source, data_files(source))
+    for name in stage.folders:
+        changed += outputs_changed(workspace, record, name)
     if changed:
-        raise StageError(f"{here}: {changed[0]} since `{stage.name}` ran; {_WAY_OUT}")
+        raise StageError(f"{here}: {changed[0]} since `{stage.name}` ran; {WAY_OUT}")
     return record
 
 
@@ -79,28 +37,37 @@ def require_same_parameters(workspace: Workspace, stage: Stage) -> StageRecord:
     here = ", ".join(str(workspace.data_dir / name) for name in stage.folders)
     record = workspace.manifest.stages.get(stage.name)
     if record is None:
-        raise StageError(f"{here}: exists, and nothing in {workspace.meta_dir} tells how it was made; {_WAY_OUT}")
+        raise StageError(f"{here}: exists, and nothing in {workspace.meta_dir} tells how it was made; {WAY_OUT}")
     seed = record.seed if stage.seed is None else stage.seed
     if record.parameters != stage.parameters or record.seed != seed:
         made, wanted = {**record.parameters, "seed": record.seed}, {**stage.parameters, "seed": seed}
-        found, asked = _described(made, wanted), _described(wanted, made)
-        raise StageError(f"{here}: exists, made with {found}, but {asked} was asked for; {_WAY_OUT}")
+        found, asked = _described(stage, made, wanted), _described(stage, wanted, made)
+        raise StageError(f"{here}: exists, made with {found}, but {asked} was asked for; {WAY_OUT}")
     return record
+
+
+def outputs_changed(workspace: Workspace, record: StageRecord, folder: str) -> list[str]:
+    """Return all in one of a stage's folders that is no longer as the stage left it, a few words for each."""
+    place = workspace.data_dir / folder
+    return differences(record.outputs, place, data_files(place))
 
 
 def check_left(stage: Stage, plan: StagePlan, source: Path) -> None:
     """Raise StageError if a folder of the stage would hold no sample."""
     for name in stage.folders:
         if not any(size for files in plan.files for size in files[name].num_samples):
-            asked = _described(stage.parameters)
+            asked = _described(stage, stage.parameters)
             raise StageError(
                 f"{source}: no samples are left for {name} with {asked}; nothing was written: "
-                "use more data, a larger fraction or a smaller -k"
+                f"use more data, a larger {named('fraction')} or a smaller {named('min_samples')}"
             )
 
 
-def _described(values: dict[str, Any], others: dict[str, Any] | None = None) -> str:
+def _described(stage: Stage, values: dict[str, Any], others: dict[str, Any] | None = None) -> str:
     """Return values in words, only those that differ from the others."""
-    return (
-        ", ".join(f"{key} {value}" for key, value in values.items() if not others or others.get(key) != value) or "less"
+    shown = (
+        f"{named(stage.called.get(key, key))} {value}"
+        for key, value in values.items()
+        if not others or others.get(key) != value
     )
+    return ", ".join(shown) or "less"

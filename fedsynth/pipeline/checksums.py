@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedsynth.errors import DataError, StageError
-from fedsynth.pipeline.manifest import Manifest, replace_text
+from fedsynth.records.manifest import Manifest, replace_text
 from fedsynth.records.stamp import stamp_file
 
 FILE_NAME = "dir-checksum.md5"
-_LINE = re.compile(r"(?P<md5>[0-9a-f]{32}) [ *](?P<path>.+)")
+_LINE = re.compile(r"(?P<escaped>\\?)(?P<md5>[0-9a-f]{32}) [ *](?P<path>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,34 @@ class Differences:
 
 
 def checksums(data_dir: Path, md5: Callable[[Path], str]) -> dict[str, str]:
-    """Return the MD5 sum of every data file below a data folder, by path from its name on, in the order of bytes."""
+    """Return the MD5 sum of every data file below a data folder, by path from its name on, in the order of bytes.
+
+    Folders that are links are walked too, each once; hidden ones are not.
+    """
     found = {}
-    for path in data_dir.rglob("*.json"):
-        parts = path.relative_to(data_dir).parts
-        if path.is_file() and not any(part.startswith(".") for part in parts):
-            found["/".join([data_dir.absolute().name, *parts])] = md5(path)
-    return dict(sorted(found.items(), key=lambda item: item[0].encode("utf-8", "surrogateescape")))
+    name = data_dir.resolve().name
+    for path in _data_files(data_dir, set()):
+        found["/".join([name, *path.relative_to(data_dir).parts])] = md5(path)
+    return dict(sorted(found.items(), key=lambda item: os.fsencode(item[0])))
+
+
+def _data_files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _data_files(path, seen)
+        elif path.name.endswith(".json") and path.is_file():
+            yield path
 
 
 def write_checksums(data_dir: Path, meta_dir: Path, manifest: Manifest) -> None:
     """Write the sums of every data file to `meta/dir-checksum.md5`; what the manifest knows is not read again."""
-    lines = [f"{md5}  {path}\n" for path, md5 in checksums(data_dir, manifest.md5).items()]
+    lines = [_line(md5, path) for path, md5 in checksums(data_dir, manifest.md5).items()]
     replace_text(meta_dir / FILE_NAME, "".join(lines))
 
 
@@ -64,17 +81,32 @@ def verify(data_dir: Path, file: Path) -> Differences:
     )
 
 
+def _line(md5: str, path: str) -> str:
+    """Return a line as md5sum writes it: a name with line breaks or backslashes is escaped, the line marked by one."""
+    escaped = "".join(_ESCAPES.get(char, char) for char in path)
+    return f"{md5}  {path}\n" if escaped == path else f"\\{md5}  {escaped}\n"
+
+
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
+_ESCAPED = re.compile(r"\\[\\nr]")
+
+
 def _read(file: Path) -> dict[str, str]:
     try:
-        lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = file.read_bytes().decode("utf-8", "surrogateescape").split("\n")
     except FileNotFoundError as error:
         raise StageError(f"{file}: no such file, expected checksums; preprocess writes meta/{FILE_NAME}") from error
     expected = {}
     for number, line in enumerate(lines, 1):
-        match = _LINE.fullmatch(line)
+        if not line.strip("\r"):
+            continue
+        match = _LINE.fullmatch(line.removesuffix("\r") if not line.startswith("\\") else line)
         if match is None:
             raise DataError(f"{file}: line {number} is {line[:60]!r}, expected `MD5  PATH` as md5sum writes it")
-        expected[_below(match["path"])] = match["md5"]
+        path = match["path"]
+        if match["escaped"]:
+            path = _ESCAPED.sub(lambda found: {v: k for k, v in _ESCAPES.items()}[found[0]], path)
+        expected[_below(path)] = match["md5"]
     if not expected:
         raise DataError(f"{file}: empty, expected lines of `MD5  PATH` as md5sum writes them")
     return expected

@@ -17,9 +17,13 @@ from fedsynth.stats.table import flat, side_by_side
 
 @dataclass(frozen=True)
 class Comparison:
-    """Folders and their measures. measured: by the folder's name, what `stats --json` says, in the order asked for."""
+    """Folders and their measures. measured: by the folder's name, what `stats --json` says, in the order asked for.
+
+    notes: what a user should know of where the data is from.
+    """
 
     measured: Mapping[str, Mapping[str, Any]]
+    notes: Sequence[str] = ()
 
     def lines(self) -> list[str]:
         """Return a table: a line for each measure that any folder has, a column for each folder."""
@@ -44,4 +48,5 @@ def compare(
     if times > 1:
         raise UsageError(f"{name} is to be compared with itself, expected each folder once; leave one out")
     described = {str(folder): describe(folder, features=features, engine=engine, bar=bar) for folder in folders}
-    return Comparison({name: one.as_json() for name, one in described.items()})
+    notes = [one.note for one in described.values() if one.note]
+    return Comparison({name: one.as_json() for name, one in described.items()}, notes)

@@ -58,6 +58,8 @@ class Fit:
     twins: Sequence[Mapping[str, Any]]
     fitted: Sequence[str]
     notes: Sequence[str]
+    origin: str = ""
+    """What a user should know of where the folder's data is from."""
 
     def lines(self) -> list[str]:
         """Return the table real | twin, the means over seeds, with a star at what was fitted; then the notes."""
@@ -103,7 +105,7 @@ def fit(folder: Path, *, seed: int = 931231, seeds: int = 1, engine: Engine = IN
         twins = [_measure(replace(parameters, seed=(seed + more) % 2**32), progress) for more in range(seeds)]
     fitted = [key for key in FITTED if key in measures.values]
     notes = [*fitter.notes, *_misses(measures.values, twins[0], fitted)]
-    return Fit(parameters, measures.as_json(), twins, fitted, notes)
+    return Fit(parameters, measures.as_json(), twins, fitted, notes, real.note)
 
 
 class _Fitter:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from fedsynth.engine import INLINE, Engine
-from fedsynth.errors import StageError
-from fedsynth.pipeline.manifest import FileRecord, StageRecord
+from fedsynth.errors import StageError, named
+from fedsynth.pipeline.checks import outputs_changed
 from fedsynth.pipeline.run import Bar, StageResult, no_bar
 from fedsynth.pipeline.workspace import Workspace, open_workspace
 from fedsynth.processes.dataset import Dataset, write_dataset
 from fedsynth.records.layout import ALL_DATA, in_use
+from fedsynth.records.manifest import FileRecord, StageRecord
 from fedsynth.truth import FILE_NAME as TRUTH_FILE
 from fedsynth.version import __version__
 
@@ -39,16 +40,14 @@ def generate(
     with open_workspace(data_dir) as workspace:
         if in_use(data_dir / ALL_DATA) and not overwrite:
             return StageResult(_require_same(workspace, dataset), kept=True)
-        return StageResult(_make(workspace, dataset, overwrite, engine, bar, found or {}), kept=False)
+        record = _make(workspace, dataset, engine, bar, found or {})
+        return StageResult(record, kept=False, notes=workspace.notes())
 
 
-def _make(
-    workspace: Workspace, dataset: Dataset, overwrite: bool, engine: Engine, bar: Bar, found: Mapping[str, Any]
-) -> StageRecord:
-    with workspace.staged(_STAGE, [ALL_DATA]) as staged:
+def _make(workspace: Workspace, dataset: Dataset, engine: Engine, bar: Bar, found: Mapping[str, Any]) -> StageRecord:
+    with workspace.draft([ALL_DATA]) as draft:
         with bar(_STAGE, dataset.parameters.num_tasks) as progress:
-            truth = staged.meta_file(TRUTH_FILE)
-            shards = write_dataset(staged.folder(ALL_DATA), truth, dataset, engine, progress)
+            shards = write_dataset(draft.add_folder(ALL_DATA), draft.meta_file(TRUTH_FILE), dataset, engine, progress)
         samples = sum(sum(shard.num_samples) for shard in shards.values())
         folder = workspace.data_dir / ALL_DATA
         record = StageRecord(
@@ -61,7 +60,8 @@ def _make(
             before=None,
             after={ALL_DATA: {"users": dataset.parameters.num_tasks, "samples": samples}},
         )
-        staged.commit(record, overwrite=overwrite)
+        draft.add_record(record)
+        workspace.commit(draft)
     return record
 
 
@@ -72,17 +72,17 @@ def _recorded(dataset: Dataset) -> dict[str, Any]:
 def _require_same(workspace: Workspace, dataset: Dataset) -> StageRecord:
     """Return the record of the data that is there. Raises StageError unless it is what would be made now."""
     folder = workspace.data_dir / ALL_DATA
-    way_out = "add --overwrite to replace it, or name another folder with -data-dir"
+    way_out = f"add {named('overwrite')} to replace it, or name another folder with {named('data_dir')}"
     record = workspace.manifest.stages.get(_STAGE)
     if record is None:
         raise StageError(f"{folder}: exists, and nothing in {workspace.meta_dir} tells how it was made; {way_out}")
     asked = _recorded(dataset)
     different = [key for key in asked if record.parameters.get(key) != asked[key]]
     if different:
-        found = ", ".join(f"{key} {record.parameters.get(key)}" for key in different)
-        wanted = ", ".join(f"{key} {asked[key]}" for key in different)
+        found = ", ".join(f"{named(key)} {record.parameters.get(key)}" for key in different)
+        wanted = ", ".join(f"{named(key)} {asked[key]}" for key in different)
         raise StageError(f"{folder}: exists, made with {found}, but {wanted} was asked for; {way_out}")
-    changed = record.outputs_changed(workspace.data_dir)
+    changed = outputs_changed(workspace, record, ALL_DATA)
     if changed:
         raise StageError(f"{folder}: {changed[0]} since it was generated; {way_out}")
     return record

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 from fedsynth.leaf.plan import Counts, StagePlan
 from fedsynth.records.layout import ALL_DATA, REM_USERS, SAMPLED, TEST, TRAIN, fraction_label
 from fedsynth.stages.remove_users import remove_users
@@ -43,6 +43,8 @@ class Stage:
     draws: bool = True
     pools: bool = False
     seed_file: SeedFile | None = None
+    called: Mapping[str, str] = field(default_factory=dict)
+    """What a caller sets a parameter by, where that is not its own name."""
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -56,9 +58,13 @@ def sample_stage(method: str, *, fraction: float, user_fraction: float, seed: in
     Raises UsageError for other values.
     """
     if not 0 < fraction <= 1:
-        raise UsageError(f"--sf is {fraction:g}, expected a fraction of the samples, more than 0 and at most 1")
+        raise UsageError(
+            f"{named('fraction')} is {fraction:g}, expected a fraction of the samples, more than 0 and at most 1"
+        )
     if not 0 < user_fraction < float("inf"):
-        raise UsageError(f"--iu is {user_fraction:g}, expected a fraction of the users, more than 0")
+        raise UsageError(
+            f"{named('user_fraction')} is {user_fraction:g}, expected a fraction of the users, more than 0"
+        )
     planners: dict[str, Callable[[Sequence[Counts], Random], StagePlan]] = {
         "niid": lambda files, rng: sample_niid(files, fraction=fraction, rng=rng),
         "iid": lambda files, rng: sample_iid(files, fraction=fraction, user_fraction=user_fraction, rng=rng),
@@ -70,17 +76,18 @@ def sample_stage(method: str, *, fraction: float, user_fraction: float, seed: in
         reads=(ALL_DATA,),
         labels={SAMPLED: (method, *map(fraction_label, shares))},
         parameters={"method": method, "fraction": fraction, **of_users},
-        plan=_choose(planners, method, "-s"),
+        plan=_choose(planners, method, "method"),
         seed=_asked_seed(seed),
         pools=method == "iid",
         seed_file=_seed_file("sampling_seed", option="--smplseed", script="utils/sample.py"),
+        called={"seed": "sample_seed"},
     )
 
 
 def remove_stage(min_samples: int) -> Stage:
     """Return the stage that removes users with fewer than `min_samples` samples. Raises UsageError below 0."""
     if min_samples < 0:
-        raise UsageError(f"-k is {min_samples}, expected a number of samples from 0 on")
+        raise UsageError(f"{named('min_samples')} is {min_samples}, expected a number of samples from 0 on")
     return Stage(
         name="remove_users",
         reads=(SAMPLED, ALL_DATA),
@@ -97,13 +104,13 @@ def split_stage(method: str, *, fraction: float, seed: int | None, dataset: str)
     dataset: its name; shakespeare's samples are split in order. Raises UsageError for other values.
     """
     if not 0 < fraction < 1:
-        raise UsageError(f"--tf is {fraction:g}, expected a fraction for training between 0 and 1")
+        raise UsageError(f"{named('train_fraction')} is {fraction:g}, expected a fraction for training between 0 and 1")
     in_order = method == "sample" and dataset == SHAKESPEARE
     planners: dict[str, Callable[[Sequence[Counts], Random], StagePlan]] = {
         "sample": lambda files, rng: split_by_sample(files, fraction=fraction, rng=rng),
         "user": lambda files, rng: split_by_user(files, fraction=fraction, rng=rng),
     }
-    plan = _choose(planners, method, "-t")
+    plan = _choose(planners, method, "split")
     return Stage(
         name="split",
         reads=(REM_USERS, SAMPLED, ALL_DATA),
@@ -113,6 +120,7 @@ def split_stage(method: str, *, fraction: float, seed: int | None, dataset: str)
         seed=_asked_seed(seed),
         draws=not in_order,
         seed_file=_seed_file("split_seed", option="--spltseed", script="utils/split_data.py"),
+        called={"method": "split", "fraction": "train_fraction", "seed": "split_seed", "dataset": "name"},
     )
 
 
@@ -122,9 +130,9 @@ def _seed_file(name: str, *, option: str, script: str) -> SeedFile:
     return SeedFile(f"{name}.txt", comment)
 
 
-def _choose(planners: dict[str, Any], method: str, option: str) -> Any:
+def _choose(planners: dict[str, Any], method: str, parameter: str) -> Any:
     if method not in planners:
-        raise UsageError(f"{option} is {method!r}, expected one of {', '.join(planners)}")
+        raise UsageError(f"{named(parameter)} is {method!r}, expected one of {', '.join(planners)}")
     return planners[method]
 
 

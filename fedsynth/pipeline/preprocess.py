@@ -2,52 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedsynth.engine import INLINE, Engine
-from fedsynth.pipeline.checks import MAKERS, require_same_parameters
+from fedsynth.errors import UsageError, named
+from fedsynth.pipeline.checks import require_same_parameters
 from fedsynth.pipeline.checksums import write_checksums
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.run import Bar, StageResult, StageRunner, no_bar
 from fedsynth.pipeline.workspace import Workspace, open_workspace
 from fedsynth.records.layout import STAGE_FOLDERS, in_use
 
+Report = Callable[[StageResult], None]
+"""Told what became of a stage, when it has."""
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What `clean` did. removed: the folders that were there; notes: what a user should know."""
+
+    removed: Sequence[str]
+    notes: Sequence[str]
+
 
 def preprocess(
     data_dir: Path,
     stages: Sequence[Stage],
     *,
-    clear: Sequence[str] = (),
+    overwrite: Sequence[str] = (),
     checksums: bool = True,
     engine: Engine = INLINE,
     bar: Bar = no_bar,
-) -> Iterator[StageResult]:
-    """Run stages in their order, yielding what became of each as it ends; then write the checksums.
+    report: Report = lambda result: None,
+) -> list[StageResult]:
+    """Run stages in their order, then write the checksums; return what became of each.
 
-    clear: folders to remove first. A stage that an earlier run did with the same parameters, seed and input is kept.
+    A stage that an earlier run did with the same parameters, seed and input is kept. overwrite: folders whose contents
+    make way for what the stages make: the new is made beside the old, which stands until all of the new is there.
     Memory: one user's text at a time, an index of users, and two bytes per sample (24 for iid sampling).
-    Raises StageError, DataError or BusyError; what is in the data folder then is whole stages, as before or newer.
+    Raises StageError, DataError or BusyError; what is in the data folder then is whole stages, as before or newer;
+    UsageError for `overwrite` without a stage.
     """
+    if overwrite and not stages:
+        found = f"{named('overwrite')} without a stage would only delete what is there"
+        raise UsageError(f"{found}; name the stages to make again, or use `fedsynth clean`")
     with open_workspace(data_dir) as workspace:
-        if clear:
-            _clear(workspace, clear)
-        for stage in stages:
-            if any(in_use(data_dir / name) for name in stage.folders):
-                require_same_parameters(workspace, stage)
-        runner = StageRunner(workspace, engine, bar)
-        for stage in stages:
-            yield runner.run(stage)
+        run = _replace if overwrite else _add
+        results = run(workspace, stages, overwrite, engine, bar, report)
         if checksums:
             write_checksums(data_dir, workspace.meta_dir, workspace.manifest)
+        return results
 
 
-def clean(data_dir: Path) -> list[str]:
-    """Remove the stages' folders, never all_data, and what dead runs left; return the names of those removed."""
+def clean(data_dir: Path) -> Cleaned:
+    """Remove the stages' folders, never all_data, and what dead runs left."""
     with open_workspace(data_dir) as workspace:
-        return _clear(workspace, STAGE_FOLDERS)
+        removed = workspace.remove(STAGE_FOLDERS)
+        return Cleaned(removed, workspace.notes())
 
 
-def _clear(workspace: Workspace, folders: Sequence[str]) -> list[str]:
-    stages = {MAKERS[name] for name in folders}
-    return workspace.remove(folders, sorted(stages))
+def _add(
+    workspace: Workspace, stages: Sequence[Stage], overwrite: Sequence[str], engine: Engine, bar: Bar, report: Report
+) -> list[StageResult]:
+    """Run stages one by one, each committed when it is done."""
+    for stage in stages:
+        if any(in_use(workspace.data_dir / name) for name in stage.folders):
+            require_same_parameters(workspace, stage)
+    runner = StageRunner(workspace, engine, bar)
+    results = []
+    for stage in stages:
+        result = runner.run(stage)
+        results.append(replace(result, notes=[*result.notes, *workspace.notes()]))
+        report(results[-1])
+    return results
+
+
+def _replace(
+    workspace: Workspace, stages: Sequence[Stage], overwrite: Sequence[str], engine: Engine, bar: Bar, report: Report
+) -> list[StageResult]:
+    """Run all stages in one draft, which replaces what is there in one step."""
+    with workspace.draft([name for stage in stages for name in stage.folders]) as draft:
+        runner = StageRunner(workspace, engine, bar, draft=draft, clear=overwrite)
+        results = [runner.run(stage) for stage in stages]
+        draft.removed = [name for name in overwrite if name not in draft.folders]
+        workspace.commit(draft)
+    results[-1] = replace(results[-1], notes=[*results[-1].notes, *workspace.notes()])
+    for result in results:
+        report(result)
+    return results

@@ -14,14 +14,16 @@ from fedsynth.errors import DataError, StageError
 from fedsynth.leaf.head import read_head
 from fedsynth.leaf.reader import read_index
 from fedsynth.leaf.values import read_values
-from fedsynth.pipeline.manifest import Manifest
 from fedsynth.pipeline.run import Bar, no_bar
-from fedsynth.records.layout import ALL_DATA, in_use, json_files, meta_dir
+from fedsynth.pipeline.workspace import open_workspace
+from fedsynth.records.layout import ALL_DATA, in_use, json_files, meta_dir, settled
+from fedsynth.records.manifest import Manifest
+from fedsynth.records.origin import find_origin, is_changing, unchanged
 from fedsynth.stats.heterogeneity import Measures, Meter
 from fedsynth.stats.summary import Summary, summarize
 from fedsynth.stats.table import table_lines
 from fedsynth.stats.tally import Tally
-from fedsynth.truth import find_truth
+from fedsynth.truth import NoTruth, find_truth
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Description:
 
     summary: Summary
     measures: Measures | None
+    note: str = ""
+    """What a user should know of where the data is from."""
 
     def lines(self, name: str) -> list[str]:
         """Return LEAF's lines, then a table of the measures."""
@@ -43,24 +47,33 @@ class Description:
 def find_folder(data_dir: Path, folder: str) -> Path:
     """Return `data/FOLDER`, or FOLDER itself where only that is there. Raises StageError if neither is, or is empty."""
     for path in (data_dir / folder, Path(folder)):
+        _refuse_file(path)
+        settle(settled(path).parent)
         if in_use(path):
             return path
-        _refuse_file(path)
-    raise StageError(
-        f"{data_dir / folder}: missing or empty, expected LEAF data; run `python main.py -num-tasks T` first"
-    )
+    raise StageError(f"{data_dir / folder}: missing or empty, expected LEAF data; generate some first")
+
+
+def settle(data_dir: Path) -> None:
+    """Finish what a run that died had committed, so that the folders can be read."""
+    if is_changing(data_dir):
+        with open_workspace(data_dir):
+            pass
 
 
 def summarize_folder(folder: Path) -> Description:
     """Return LEAF's statistics alone.
 
     Of files that the manifest knows, and nobody changed, the heads are enough; others are read and checked to the end.
-    Raises StageError if the folder has no users, DataError if a file is damaged.
+    Raises StageError if the folder has no users or is stale, DataError if a file is damaged.
     """
-    manifest = Manifest(meta_dir(folder.parent))
-    counts = [count for file in json_files(folder) for count in _num_samples(file, manifest)]
+    files = json_files(folder)
+    with unchanged(files):
+        manifest = Manifest(settled(folder).parent)
+        note = find_origin(folder, manifest).note
+        counts = [count for file in files for count in _num_samples(file, manifest)]
     _require_users(folder, counts)
-    return Description(summarize(counts), None)
+    return Description(summarize(counts), None, note)
 
 
 @dataclass(frozen=True)
@@ -85,19 +98,23 @@ def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, ba
     """Return LEAF's statistics and all measures of a folder, in one pass that checks its files to the end.
 
     Holds one user's values, and for each user his size and his numbers of labels. features: whether x is parsed.
-    Raises StageError if the folder has no users, DataError if a file is damaged, a user is in two files, or
-    `meta/truth.npz` belongs to another dataset.
+    Raises StageError if the folder has no users or is stale, DataError if a file is damaged, a user is in two files,
+    `meta/truth.npz` belongs to another dataset, or anything of it changes meanwhile.
     """
     files = json_files(folder)
-    with _damage_first(files):
-        users, counts, parts = _users(folder, files)
-        truth, why_not = find_truth(files, meta_dir(folder.parent), users, counts)
-    meter = Meter(counts, truth, no_truth=why_not, features=features, names=users)
-    jobs = (MeasureJob(file, part, meter.part(part)) for file, part in zip(files, parts, strict=True))
-    with bar(f"stats {folder.name}", len(users)) as progress:
-        for part in engine.map(measure_file, jobs, progress=progress, users=lambda job: len(job.users)):
-            meter.merge(part)
-    return Description(summarize(counts), meter.measures())
+    with unchanged(files):
+        origin = find_origin(folder)
+        with _damage_first(files):
+            users, counts, parts = _users(folder, files)
+            truth = find_truth(origin, meta_dir(settled(folder).parent), users, counts)
+        known = None if isinstance(truth, NoTruth) else truth
+        why_not = truth.reason if isinstance(truth, NoTruth) else ""
+        meter = Meter(counts, known, no_truth=why_not, features=features, names=users)
+        jobs = (MeasureJob(file, part, meter.part(part)) for file, part in zip(files, parts, strict=True))
+        with bar(f"stats {folder.name}", len(users)) as progress:
+            for part in engine.map(measure_file, jobs, progress=progress, users=lambda job: len(job.users)):
+                meter.merge(part)
+    return Description(summarize(counts), meter.measures(), origin.note)
 
 
 def measure(folder: str | Path, *, features: bool = True) -> dict[str, Any]:
@@ -107,6 +124,7 @@ def measure(folder: str | Path, *, features: bool = True) -> dict[str, Any]:
     """
     path = Path(folder)
     _refuse_file(path)
+    settle(settled(path).parent)
     if not in_use(path):
         raise StageError(f"{path}: missing or empty, expected LEAF data; name another folder")
     return describe(path, features=features).as_json()
@@ -119,6 +137,7 @@ def draw(folder: Path, name: str, description: Description) -> list[Path]:
     """
     from fedsynth.stats.figures import save_pictures  # Pillow, which `measure` does without
 
+    folder = settled(folder)
     label = name if folder.name == ALL_DATA else f"{name}_{folder.name}"
     return save_pictures(folder.parent, label, description.summary, description.measures)
 

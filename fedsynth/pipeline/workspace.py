@@ -1,147 +1,191 @@
 """A data folder at work: locked, repaired after crashes, and changed only in whole steps.
 
-A stage writes into the hidden folder `.STAGE.partial` beside its target. When everything is there and synced, that is
-renamed to `.STAGE.ready`: from then on the stage has happened, and what is left, moving each part into place, can be
-done by any later run. So a reader sees a stage's folders whole or not at all, whenever the process dies.
+Whatever is to change is made in the data folder's private folder, `.fedsynth`; see `draft` for what lies where. When
+everything is there and synced, one rename commits it. What is left, moving each part into place, can be done by any
+later run. So a reader sees a stage's folders whole or not at all, and what is replaced stands until the new is whole.
 
-    .STAGE.partial/folders/...    the folders to appear in data/
-    .STAGE.partial/meta/...       the files to appear in meta/
-    .STAGE.ready/record.json      what the manifest is to say
-    .STAGE.old, .FOLDER.old       what is done with, replaced or cleared, being deleted
+What vanishes is deleted file by file, and only files that the manifest, when the change was committed, knew as a run's
+own. Whatever else is in such a folder is moved to `data/NAME.kept`. Nothing else outside private folders is deleted.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
+import itertools
+import os
+import re
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from fedsynth.errors import BusyError, StageError
-from fedsynth.pipeline.manifest import Manifest, StageRecord, record_from_json, record_to_json
-from fedsynth.records.layout import in_use, meta_dir
-from fedsynth.system import exclusive_lock, move_folder, sync_file, sync_folder, write_text
+from fedsynth.errors import BusyError, StageError, UsageError, named
+from fedsynth.pipeline.draft import MAKING, Change, Draft, Made, read_change
+from fedsynth.records.layout import META, meta_dir
+from fedsynth.records.manifest import MAKERS, Manifest
+from fedsynth.records.mark import NAME, discard, find_private, is_marked, make_private
+from fedsynth.records.origin import COMMITTED
+from fedsynth.system import exclusive_lock, move_folder, sync_folder
 
-_PARTIAL, _READY, _OLD = ".partial", ".ready", ".old"
+_TRASH = "trash"
+_NFS_DELETED = re.compile("[.]nfs[0-9a-f]{24}")
+"""What NFS calls files that are deleted and still open somewhere."""
 
 
 class Workspace:
-    """The folder `data` and `meta` beside it, held by this process alone. Make it with `open_workspace`."""
+    """A data folder and its records, held by this process alone. Make it with `open_workspace`."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, private: Path) -> None:
         self.data_dir = data_dir
         self.meta_dir = meta_dir(data_dir)
+        self._kept: list[Path] = []
+        self._private = private
         self._recover()
-        self.manifest = Manifest(self.meta_dir)
+        self.manifest = Manifest(data_dir)
 
     @contextlib.contextmanager
-    def staged(self, stage: str, folders: Sequence[str]) -> Iterator[Staged]:
-        """Make a stage's output in a hidden place; without `Staged.commit` nothing of it stays."""
-        for path in (self.data_dir / name for name in folders):
-            if path.exists() and not path.is_dir():
-                raise StageError(f"{path}: found a file where the stage's folder goes; move it elsewhere")
+    def draft(self, folders: Sequence[str] = ()) -> Iterator[Draft]:
+        """Make a change in a hidden place; without `commit` nothing of it stays. folders: those that will appear.
+
+        Raises StageError where one of them could not be moved into place.
+        """
+        for name in folders:
+            _check_replaceable(self.data_dir / name)
         try:
-            yield Staged(self, stage, folders)
+            yield Draft(self._private / MAKING, self.meta_dir)
         finally:
-            shutil.rmtree(self.partial(stage), ignore_errors=True)
+            with contextlib.suppress(OSError):
+                self._tidy_up()
 
-    def partial(self, stage: str) -> Path:
-        """Return the hidden folder that a stage writes into."""
-        return self.data_dir / f".{stage}{_PARTIAL}"
+    def commit(self, draft: Draft) -> None:
+        """Make a draft happen: its folders replace those of the same names, in one step."""
+        for name in (*draft.folders, *draft.removed):
+            _check_replaceable(self.data_dir / name)
+        change = draft.seal(self.data_dir, self.manifest)
+        draft.root.rename(self._private / COMMITTED)
+        sync_folder(self._private)
+        self._finish(change)
 
-    def remove(self, folders: Sequence[str], stages: Sequence[str]) -> list[str]:
-        """Remove folders, each in one step, and forget the stages that made them; return those that were there."""
-        removed = [name for name in folders if (self.data_dir / name).is_dir()]
-        for name in removed:
-            self._set_aside(self.data_dir / name)
-        self.manifest.drop(stages)
-        return removed
+    def remove(self, folders: Sequence[str]) -> list[str]:
+        """Remove folders and forget the stages that made them, in one step; return those that were there."""
+        present = [name for name in folders if os.path.lexists(self.data_dir / name)]
+        if present or any(MAKERS[name] in self.manifest.stages for name in folders):
+            with self.draft() as draft:
+                draft.removed = list(folders)
+                self.commit(draft)
+        return present
 
-    def finish(self, ready: Path) -> None:
-        """Move a committed stage's parts into place; does only what an earlier, interrupted try left undone."""
-        content = json.loads((ready / "record.json").read_text(encoding="utf-8"))
-        for folder in sorted((ready / "folders").iterdir()):
-            target = self.data_dir / folder.name
-            if in_use(target) and not content["overwrite"]:
-                raise StageError(f"{target}: in the way of an interrupted run's output in {ready}; move one of the two")
-            if target.exists():
-                self._set_aside(target)
-            move_folder(folder, target)
-        self.meta_dir.mkdir(parents=True, exist_ok=True)
-        for file in sorted((ready / "meta").iterdir()):
-            file.replace(self.meta_dir / file.name)
+    def notes(self) -> list[str]:
+        """Return, once, what a user should know of this folder: where things were moved that no run had made."""
+        kept, self._kept = self._kept, []
+        return [f"{path}: holds what stood in a folder that was replaced, and that no run had made" for path in kept]
+
+    def _finish(self, change: Change) -> None:
+        """Move a committed change's parts into place; does only what an earlier, interrupted try left undone."""
+        committed = self._private / COMMITTED
+        for name in change.folders:
+            self._put(committed / "folders" / name, committed / "replaced" / name)
+        for name in change.removed:
+            self._take_away(self.data_dir / name, committed / "replaced" / name)
+        meta = find_private(self.meta_dir)
+        for file in change.meta:
+            if meta is not None and (meta / MAKING / file.name).exists():
+                (meta / MAKING / file.name).replace(self.meta_dir / file.name)
         sync_folder(self.data_dir)
-        sync_folder(self.meta_dir)
-        Manifest(self.meta_dir).put(record_from_json(content["record"]))
-        self._delete(ready, ready.with_suffix(_OLD))
+        if meta is not None:
+            sync_folder(self.meta_dir)
+        self.manifest = Manifest(self.data_dir)
+        self.manifest.change(change.records, change.dropped)
+        for old in sorted((committed / "replaced").iterdir()):
+            self._purge(old, change.replaced.get(old.name, ()))
+        committed.rename(self._free_name(_TRASH))
+        self._tidy_up()
+
+    def _put(self, new: Path, old: Path) -> None:
+        if new.exists():
+            target = self.data_dir / new.name
+            if os.path.lexists(old) and os.path.lexists(target):  # somebody put it there after the run had died
+                self._keep(target)
+            self._take_away(target, old)
+            move_folder(new, target)
+
+    def _take_away(self, target: Path, old: Path) -> None:
+        if os.path.lexists(target) and not os.path.lexists(old):
+            target.rename(old)
+
+    def _purge(self, old: Path, made: Sequence[Made]) -> None:
+        """Delete what runs made of a folder that was replaced, and keep the rest in sight."""
+        if stat.S_ISDIR(old.lstat().st_mode):
+            for file in made:
+                with contextlib.suppress(FileNotFoundError):
+                    status = (old / file.name).lstat()
+                    if (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns):
+                        (old / file.name).unlink()
+            for path in [path for path in old.iterdir() if is_marked(path)]:
+                discard(path)
+            if all(_NFS_DELETED.fullmatch(path.name) for path in old.iterdir()):
+                discard(old)
+                return
+        self._keep(old)
+
+    def _keep(self, path: Path) -> None:
+        numbers = (f"-{number}" if number else "" for number in itertools.count())
+        names = (self.data_dir / f"{path.name}.kept{number}" for number in numbers)
+        target = next(name for name in names if not os.path.lexists(name))
+        path.rename(target)
+        self._kept.append(target)
 
     def _recover(self) -> None:
         """Finish what was committed, delete what was not: what a run that died here left behind."""
-        for path in sorted(self.data_dir.glob(f".*{_READY}")):
-            self.finish(path)
-        for suffix in (_PARTIAL, _OLD):
-            for path in self.data_dir.glob(f".*{suffix}"):
-                shutil.rmtree(path)
+        committed = self._private / COMMITTED
+        if os.path.lexists(committed):
+            meta = find_private(self.meta_dir)
+            self._finish(read_change(committed, self.meta_dir if meta is None else meta))
+        self._tidy_up()
 
-    def _set_aside(self, folder: Path) -> None:
-        if folder.is_symlink():  # what it leads to is not ours
-            folder.unlink()
-        else:
-            self._delete(folder, folder.with_name(f".{folder.name}{_OLD}"))
+    def _tidy_up(self) -> None:
+        """Delete drafts and what is done with."""
+        for path in self._private.iterdir():
+            if path.name == MAKING or path.name.startswith(f"{_TRASH}"):
+                discard(path)
+        meta = find_private(self.meta_dir)
+        if meta is not None and not os.path.lexists(self._private / COMMITTED):
+            for path in [path for path in meta.iterdir() if path.name != NAME]:
+                discard(path)
 
-    def _delete(self, folder: Path, old: Path) -> None:
-        """Make a folder vanish in one step, then delete it under a name that the next run cleans up."""
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-        shutil.rmtree(old)
+    def _free_name(self, name: str) -> Path:
+        names = (self._private / f"{name}{number or ''}" for number in itertools.count())
+        return next(path for path in names if not os.path.lexists(path))
 
 
-class Staged:
-    """A stage's output in the making. root: its hidden folder."""
-
-    def __init__(self, workspace: Workspace, stage: str, folders: Sequence[str]) -> None:
-        self._workspace = workspace
-        self.root = workspace.partial(stage)
-        for part in ("meta", *(f"folders/{name}" for name in folders)):
-            (self.root / part).mkdir(parents=True)
-
-    def folder(self, name: str) -> Path:
-        """Return where the contents of `data/NAME` are to be written."""
-        return self.root / "folders" / name
-
-    def meta_file(self, name: str) -> Path:
-        """Return where `meta/NAME` is to be written."""
-        return self.root / "meta" / name
-
-    def commit(self, record: StageRecord, *, overwrite: bool = False) -> None:
-        """Make the stage happen. overwrite: folders of the same names that are in use are replaced."""
-        content: dict[str, Any] = {"overwrite": overwrite, "record": record_to_json(record)}
-        write_text(self.root / "record.json", json.dumps(content))
-        for file in (self.root / "meta").iterdir():
-            sync_file(file)
-        for folder in [*(self.root / "folders").iterdir(), self.root / "meta", self.root]:
-            sync_folder(folder)
-        ready = self.root.with_suffix(_READY)
-        self.root.rename(ready)
-        sync_folder(self._workspace.data_dir)
-        self._workspace.finish(ready)
-        self._workspace.manifest = Manifest(self._workspace.meta_dir)
+def _check_replaceable(folder: Path) -> None:
+    """Check what stands where a stage's folder goes. Raises StageError for what can't be moved out of the way."""
+    if folder.is_symlink():
+        if not folder.exists():
+            raise StageError(f"{folder}: a link that leads nowhere (is its disk mounted?); mend or remove the link")
+    elif folder.is_dir():
+        if os.path.ismount(folder):
+            raise StageError(
+                f"{folder}: a mount point, which can't be replaced as a whole; mount the data folder above it, or link"
+            )
+        if not os.access(folder, os.W_OK):
+            raise StageError(f"{folder}: Permission denied; check who owns the folder and what its permissions are")
+    elif folder.exists():
+        raise StageError(f"{folder}: found a file where the stage's folder goes; move it elsewhere")
 
 
 @contextlib.contextmanager
 def open_workspace(data_dir: Path) -> Iterator[Workspace]:
     """Lock and repair a data folder. Raises BusyError if another run holds it, StageError if it does not exist."""
     if not data_dir.is_dir():
-        raise StageError(
-            f"{data_dir}: no such folder, expected the data folder; run `python main.py -num-tasks T` first"
-        )
+        raise StageError(f"{data_dir}: no such folder, expected the data folder; generate data first")
+    if data_dir.resolve().name == META:
+        raise UsageError(f"{data_dir}: this name is for records; choose another {named('data_dir')}")
+    private = make_private(data_dir)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(exclusive_lock(data_dir / ".lock"))
+            stack.enter_context(exclusive_lock(private / "lock"))
         except BlockingIOError as error:
             raise BusyError(
                 f"{data_dir}: another fedsynth run is at work there; wait for it to end, or name another folder"
             ) from error
-        yield Workspace(data_dir)
+        yield Workspace(data_dir, private)

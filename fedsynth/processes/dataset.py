@@ -104,7 +104,8 @@ def write_dataset(
                 truth.add(row)
             shards[job.path.name] = replace(shard, truth=())
         sizes = [size for shard in shards.values() for size in shard.num_samples]
-        truth.finish(_names(range(len(sizes))), sizes, dataset.recorded, stream.shared_truth)
+        stamps = [shard.stamp for shard in shards.values()]
+        truth.finish(_names(range(len(sizes))), sizes, dataset.recorded, stream.shared_truth, data=stamps)
     return shards
 
 

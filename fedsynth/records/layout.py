@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from decimal import Decimal
 from pathlib import Path
 
-from fedsynth.errors import StageError
+from fedsynth.errors import StageError, named
 
 ALL_DATA = "all_data"
 SAMPLED = "sampled_data"
@@ -17,27 +18,79 @@ STAGE_FOLDERS = (SAMPLED, REM_USERS, TRAIN, TEST)
 """What preprocessing makes, and what may be cleared; all_data never is."""
 
 
+FOLDERS = (ALL_DATA, *STAGE_FOLDERS)
+"""All that fedsynth makes in a data folder."""
+
+DATA, META = "data", "meta"
+"""LEAF's names of the data folder and of the one for records beside it."""
+
+
+def settled(folder: Path) -> Path:
+    """Return an absolute path without `..` and without links but in its last part: `data/train` may be a link."""
+    if folder.name in ("", ".."):
+        return folder.resolve()
+    return folder.parent.resolve() / folder.name
+
+
 def meta_dir(data_dir: Path) -> Path:
-    """Return the folder beside `data` where LEAF keeps seeds and checksums."""
-    return data_dir.absolute().parent / "meta"
+    """Return where the records of a data folder are: beside `data`, as in LEAF, in `meta`; of others in `meta/NAME`.
+
+    So two data folders with one parent share no record.
+    """
+    place = data_dir.resolve()
+    return place.parent / META if place.name == DATA else place.parent / META / place.name
+
+
+def data_files(folder: Path) -> list[Path]:
+    """Return a folder's visible .json files in sorted order, numbers by value: `all_data_2` before `all_data_10`.
+
+    Empty if there are none, or no such folder. Raises StageError for a .json that is no regular file.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if entry.name.endswith(".json") and not entry.name.startswith(".")]
+            odd = [entry.name for entry in found if not _is_file(entry)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    if odd:
+        raise StageError(
+            f"{folder / min(odd)}: {_kind(folder / min(odd))}, expected a regular file of LEAF data; move it elsewhere"
+        )
+    return [folder / name for name in sorted((entry.name for entry in found), key=_natural_key)]
 
 
 def json_files(folder: Path) -> list[Path]:
-    """Return the folder's data files in sorted order, numbers by value: `all_data_2` before `all_data_10`.
-
-    Raises StageError if there is none.
-    """
-    files = sorted(
-        (path for path in folder.glob("*.json") if not path.name.startswith(".") and path.is_file()), key=_natural_key
-    )
-    if not files:
-        raise StageError(f"{folder}: found no .json file, expected LEAF data; run `python main.py` or point elsewhere")
-    return files
+    """Return what `data_files` returns, at least one file. Raises StageError if there is none."""
+    files = data_files(folder)
+    if files:
+        return files
+    if not folder.is_dir():
+        found = _kind(folder) if os.path.lexists(folder) else "no such folder"
+        raise StageError(f"{folder}: {found}, expected a folder of LEAF data; check the name, or generate data first")
+    raise StageError(f"{folder}: found no .json file, expected LEAF data; generate some, or name another folder")
 
 
-def _natural_key(path: Path) -> list[tuple[int, str]]:
-    parts = re.split(r"([0-9]+)", path.name)
-    return [(int(part) if part.isdigit() else -1, part) for part in parts]
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _kind(path: Path) -> str:
+    """Return what a path is that is not what was expected there."""
+    if path.is_dir():
+        return "a folder"
+    if path.exists():
+        return "a file" if path.is_file() else "no regular file"
+    return "a link that leads nowhere" if path.is_symlink() else "gone"
+
+
+def _natural_key(name: str) -> list[tuple[int, str]]:
+    return [(int(part) if index % 2 else -1, part) for index, part in enumerate(_DIGITS.split(name))]
+
+
+_DIGITS = re.compile("([0-9]+)")
 
 
 def in_use(folder: Path) -> bool:
@@ -50,9 +103,8 @@ def latest(data_dir: Path, *names: str) -> Path:
     for name in names:
         if in_use(data_dir / name):
             return data_dir / name
-    raise StageError(
-        f"{data_dir / names[-1]}: missing or empty, expected data; run `python main.py -num-tasks T` first"
-    )
+    expected = f"expected data; generate some first, or name another {named('data_dir')}"
+    raise StageError(f"{data_dir / names[-1]}: missing or empty, {expected}")
 
 
 def fraction_label(fraction: float) -> str:

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from itertools import accumulate
 from random import Random
 
+from fedsynth.errors import UsageError, named
 from fedsynth.leaf.plan import Counts, FilePlan, Ordered, Pick, Pooled, StagePlan, Whole
 from fedsynth.records.layout import SAMPLED
+
+_NEW_PER_OLD = 10
+"""New users for each old one that are possible however few samples there are: most would have none."""
 
 
 def sample_niid(files: Sequence[Counts], *, fraction: float, rng: Random) -> StagePlan:
@@ -56,13 +60,24 @@ def _niid_file(counts: Counts, fraction: float, rng: Random) -> FilePlan:
 
 def _iid_file(counts: Counts, fraction: float, user_fraction: float, first_name: int, rng: Random) -> FilePlan:
     total = sum(counts.num_samples)
-    num_users = max(1, round(user_fraction * len(counts.users))) if counts.users else 0
+    num_users = _new_users(user_fraction, len(counts.users), total)
     chosen = array("q", rng.sample(range(total), int(fraction * total)))
     sizes = _group_sizes(len(chosen), num_users)
     ends = list(accumulate(sizes))
     picks = [Pooled(chosen[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
     names = [str(first_name + number) for number in range(num_users)]
     return FilePlan(names, sizes, None, picks)
+
+
+def _new_users(user_fraction: float, users: int, samples: int) -> int:
+    """Return the number of new users. Raises UsageError for far more than there are samples to share out."""
+    most = max(samples, _NEW_PER_OLD * users)
+    if user_fraction * users > most:
+        raise UsageError(
+            f"{named('user_fraction')} {user_fraction:g} of {users:,} users would make far more new users than there "
+            f"are samples, {samples:,}; expected at most {most / users:g}"
+        )
+    return max(1, round(user_fraction * users)) if users else 0
 
 
 def _group_sizes(total: int, groups: int) -> list[int]:

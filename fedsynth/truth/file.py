@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from fedsynth.errors import DataError
+from fedsynth.records.stamp import FileStamp
 from fedsynth.system import naming
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 FILE_NAME = "truth.npz"
 
 WAY_OUT = "generate the data again, or delete that file to go on without ground truth"
-
-_ARRAYS = {"user_ids", "num_samples", "cluster", "model_info", "Q", "centers", "models", "class_shares", "checksum"}
-"""Everything else in the file is one of the generator's parameters."""
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,10 @@ class Truth:
     model_info: Floats | None
     models: Floats | None
     """[users, D+1, C], None for models that share a basis."""
+    data_md5: Sequence[str] = ()
+    """[files] MD5 sums of the files of all_data, which tie the truth to its data."""
+    data_size: Sequence[int] = ()
+    """[files] their sizes in bytes."""
 
     @property
     def num_clusters(self) -> int:
@@ -56,7 +59,7 @@ class Truth:
     def of_users(self, users: Sequence[str], num_samples: Sequence[int]) -> Truth:
         """Return the truth about these users, in their order, with the numbers of samples that they have now.
 
-        Raises DataError if one is not among them, or has more samples than he was made with: the truth is other data's.
+        Raises DataError if one is not among them, or has more samples than they were made with: the truth is damaged.
         """
         position = {user: number for number, user in enumerate(self.user_ids)}
         for user, size in zip(users, num_samples, strict=True):
@@ -95,12 +98,12 @@ class TruthWriter:
 
     What is kept in memory: for each user a name, two numbers and, where there is a common basis, K more.
 
-    The file holds user_ids [users] str, num_samples [users] int64, the generator's parameters by their names, and
-    `checksum`, over those three. Then what the generator adds per user: for LEAF's process cluster [users] int64 and
-    model_info [users, K]; for others models [users, D+1, C], row 0 the bias, and for shifts cluster and class_shares
-    [users, C] float64. And what users share: Q [D+1, C, K] and
-    centers [K, K]. A user's true model is models[user], or else `Q @ model_info[user]`. The same values give the same
-    bytes.
+    The file holds `format`, user_ids [users] str, num_samples [users] int64, data_md5 and data_size [files] of
+    all_data, the generator's parameters by their names, and `checksum` over all these. Then what the generator adds
+    per user: for LEAF's process cluster [users] int64 and model_info [users, K]; for others models [users, D+1, C],
+    row 0 the bias, and for shifts cluster and class_shares [users, C] float64. And what users share: Q [D+1, C, K]
+    and centers [K, K]. A user's true model is models[user], or else `Q @ model_info[user]`. The same values give the
+    same bytes.
     """
 
     def __init__(self, path: Path, num_users: int) -> None:
@@ -123,7 +126,7 @@ class TruthWriter:
                     stack.callback(self._close, part, failed=error is not None)
 
     def add(self, values: Mapping[str, Any]) -> None:
-        """Take what is true of the next user, of one type and shape for all; `models` is his own model, [D+1, C]."""
+        """Take what is true of the next user, of one type and shape for all; `models` is their own model, [D+1, C]."""
         for name, value in values.items():
             if name == "models":
                 with naming(self._path):
@@ -138,16 +141,25 @@ class TruthWriter:
         num_samples: Sequence[int],
         parameters: Mapping[str, Any],
         shared: Mapping[str, Any],
+        *,
+        data: Sequence[FileStamp],
     ) -> None:
-        """Write everything else: who the users are, what was asked of the generator, and what all users share."""
+        """Write everything else: who the users are, what was asked of the generator, and what all users share.
+
+        data: the stamps of all_data's files, which hold these users.
+        """
         import numpy as np
 
         if self._models is not None:
             self._models.close()
+        sums = [stamp.md5 for stamp in data]
         head = {
+            "format": FORMAT,
             "user_ids": list(user_ids),
             "num_samples": list(num_samples),
-            "checksum": checksum(user_ids, num_samples, parameters),
+            "data_md5": sums,
+            "data_size": [stamp.size for stamp in data],
+            "checksum": checksum(user_ids, num_samples, sums, parameters),
         }
         for name, values in {**head, **parameters, **self._rows, **shared}.items():
             with naming(self._path), self._zip.open(f"{name}.npy", "w", force_zip64=True) as entry:
@@ -177,31 +189,11 @@ class TruthWriter:
         self._models.write(np.ascontiguousarray(model, "<f8").tobytes())
 
 
-def load_truth(path: Path) -> Truth:
-    """Return what `TruthWriter` wrote; holds all of it. Raises OSError, or DataError if it is no such file."""
-    import numpy as np
-
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            arrays = dict(content)
-        parameters = {name: values.tolist() for name, values in arrays.items() if name not in _ARRAYS}
-        users, sizes = arrays["user_ids"].tolist(), arrays["num_samples"].tolist()
-        fits = str(arrays["checksum"]) == checksum(users, sizes, parameters)
-        own = [arrays.get(name) for name in ("cluster", "Q", "model_info", "models")]
-    except (ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(
-            f"{path}: damaged, expected the ground truth that fedsynth writes ({error}); {WAY_OUT}"
-        ) from error
-    if not fits:
-        raise DataError(f"{path}: its checksum does not fit its users, seed and parameters; {WAY_OUT}")
-    if own[3] is None and (own[1] is None or own[2] is None):
-        raise DataError(f"{path}: holds neither models nor Q and model_info; {WAY_OUT}")
-    return Truth(path, users, sizes, parameters, *own)
-
-
-def checksum(user_ids: Sequence[str], num_samples: Sequence[int], parameters: Mapping[str, Any]) -> str:
-    """Return the sum that ties a truth to its data: MD5, 32 hex digits, of users, sizes, seed and parameters."""
-    text = json.dumps([list(user_ids), list(num_samples), dict(parameters)], sort_keys=True)
+def checksum(
+    user_ids: Sequence[str], num_samples: Sequence[int], data_md5: Sequence[str], parameters: Mapping[str, Any]
+) -> str:
+    """Return the sum that tells damage: MD5, 32 hex digits, of users, sizes, the data's sums, seed and parameters."""
+    text = json.dumps([list(user_ids), list(num_samples), list(data_md5), dict(parameters)], sort_keys=True)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -167,7 +167,8 @@ def test_labels_at_the_ends_of_their_type_load(write_leaf: WriteLeaf, label: int
 
 
 @pytest.mark.parametrize(
-    ("number", "message"), [("9" * 5000, "a value that Python can not hold"), ("1e400", "inf among values to load as")]
+    ("number", "message"),
+    [("9" * 5000, "a number of 5,000 digits among values"), ("1e400", "inf among values to load as")],
 )
 def test_numbers_beyond_python_are_an_error(write_leaf: WriteLeaf, number: str, message: str) -> None:
     file = write_leaf({"u": ([[7.25]], [1])})
@@ -194,10 +195,11 @@ def test_types_that_are_not_of_numbers_are_an_error(write_leaf: WriteLeaf, argum
         LeafDataset(write_leaf(USERS), **arguments)
 
 
-def test_folders_with_a_files_name_are_no_files(write_leaf: WriteLeaf) -> None:
+def test_folders_with_a_files_name_are_an_error(write_leaf: WriteLeaf) -> None:
     file = write_leaf(USERS)
     (file.parent / "x.json").mkdir()
-    assert LeafDataset(file.parent).user_ids == ["b", "a"]
+    with pytest.raises(StageError, match=r"x\.json: a folder, expected a regular file"):
+        LeafDataset(file.parent)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_heads_behind_the_data_are_checked(write_leaf: WriteLeaf, hierarchies: A
     file = write_leaf(USERS)
     file.write_text(json.dumps({**json.loads(file.read_text()), "hierarchies": hierarchies}))
     with pytest.raises(DataError, match=message):
-        LeafDataset(file)
+        _ = LeafDataset(file).hierarchies
 
 
 @pytest.mark.parametrize("extra", [{}, {"z": {}}, {"z": {"k": [1]}}, 5, "}}}", []])
@@ -440,6 +442,9 @@ def test_unknown_names_are_an_error(pipeline_data: Path, arguments: Any, message
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="train: no such folder"):
+        load(tmp_path)
+    (tmp_path / "train").mkdir()
     with pytest.raises(StageError, match=r"found no \.json file"):
         load(tmp_path)
 

@@ -13,7 +13,7 @@ from fedsynth.leaf.reader import SampleReader, read_index
 from tests.conftest import WriteLeaf
 
 
-def test_index_tells_users_counts_and_places(write_leaf: WriteLeaf) -> None:
+def test_index_tells_users_counts_and_offsets(write_leaf: WriteLeaf) -> None:
     path = write_leaf({"a": ([1, 2], [0, 1]), "é": ([3], [1])}, hierarchies=["h", "i"])
     index = read_index(path)
     assert (index.counts.users, index.counts.num_samples, index.counts.hierarchies) == (["a", "é"], [2, 1], ["h", "i"])
@@ -52,7 +52,7 @@ def test_head_is_read_without_the_data(write_leaf: WriteLeaf) -> None:
 def test_file_that_shrinks_is_noticed(write_leaf: WriteLeaf) -> None:
     path = write_leaf({"a": ([1], [2]), "b": ([3], [4])})
     index = read_index(path)
-    with SampleReader(index) as reader:
+    with pytest.raises(DataError, match="changed while it was read"), SampleReader(index) as reader:
         path.write_bytes(path.read_bytes()[:60])
         with pytest.raises(DataError, match="shorter"):
             reader.text(1)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fedsynth.leaf.samples import MalformedError, join_samples, read_user
+from fedsynth.leaf.samples import MalformedError, is_standard, read_user, sample_pieces
 
 
 def raws(values: object) -> list[bytes]:
@@ -42,7 +42,19 @@ def test_surrogates_take_the_slow_way_to_the_same_result() -> None:
 
 
 def test_join_is_the_text_of_json_dump() -> None:
-    assert join_samples([b"1", b"2"], [b'"a"', b'"b"']).decode() == json.dumps({"x": [1, 2], "y": ["a", "b"]})
+    assert b"".join(sample_pieces([b"1", b"2"], [b'"a"', b'"b"'])).decode() == json.dumps(
+        {"x": [1, 2], "y": ["a", "b"]}
+    )
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 63, 64, 65, 128, 200])
+def test_text_is_standard_to_the_byte_or_not(size: int) -> None:
+    x, y = [b"[1, 2]"] * size, [b"%d" % label for label in range(size)]
+    text = b"".join(sample_pieces(x, y))
+    assert is_standard(text, x, y)
+    for at in range(0, len(text), 7):
+        assert not is_standard(text[:at] + b" " + text[at:], x, y)
+        assert not is_standard(text[:at] + text[at + 1 :], x, y)
 
 
 @pytest.mark.parametrize(

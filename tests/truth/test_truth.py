@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedsynth.errors import DataError
-from fedsynth.pipeline.stats import measure
+from fedsynth import LeafDataset, load
+from fedsynth.errors import DataError, StageError
+from fedsynth.pipeline.stats import measure, summarize_folder
 from fedsynth.records.layout import json_files
-from fedsynth.truth import Truth, TruthWriter, find_truth, load_truth, true_models
+from fedsynth.records.origin import find_origin
+from fedsynth.records.stamp import stamp_file
+from fedsynth.truth import NoTruth, Truth, TruthWriter, find_truth, load_truth, true_models
 from tests.commands import fedsynth, generate
 
 CLUSTERS = ("-prob-clusters", "0.5,0.3,0.2", "-num-dim", "4")
@@ -34,17 +37,15 @@ def copy(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "copy"))
 
 
-def found(folder: Path) -> tuple[Truth | None, str]:
-    files = json_files(folder)
-    content = json.loads(files[0].read_text())
-    return find_truth(files, folder.parent.parent / "meta", content["users"], content["num_samples"])
+def found(folder: Path) -> Truth | NoTruth:
+    content = json.loads(json_files(folder)[0].read_text())
+    return find_truth(find_origin(folder), folder.parent.parent / "meta", content["users"], content["num_samples"])
 
 
 @pytest.mark.parametrize("stage", ["all_data", "sampled_data", "rem_user_data", "train", "test"])
 def test_truth_is_matched_by_user(stage: str, made: Path) -> None:
-    truth, reason = found(made / "data" / stage)
-    assert truth is not None
-    assert reason == ""
+    truth = found(made / "data" / stage)
+    assert isinstance(truth, Truth)
     everyone = load_truth(made / "meta/truth.npz")
     content = json.loads(json_files(made / "data" / stage)[0].read_text())
     assert list(truth.user_ids) == content["users"]
@@ -73,15 +74,10 @@ def test_clusters_are_counted_among_the_users_left(made: Path) -> None:
 def test_after_iid_sampling_there_is_none(copy: Path) -> None:
     fedsynth(copy, "preprocess", "-s", "iid", "--iu", "0.2", "--sf", "0.5", "-k", "5", "-t", "sample", "--overwrite")
     for stage in ("sampled_data", "rem_user_data", "train", "test"):
-        assert found(copy / "data" / stage) == (None, "the users are new after iid sampling")
+        assert found(copy / "data" / stage) == NoTruth("the users are new after iid sampling")
         measures = measure(copy / "data" / stage)
         assert "concept.disagreement" not in measures
         assert measures["left_out"]["clusters.sizes"] == "the users are new after iid sampling"
-    shutil.rmtree(copy / "meta", ignore_errors=True)
-    generate(copy.parent, 60, *CLUSTERS)
-    shutil.copytree(copy.parent / "meta", copy / "meta")
-    (copy / "meta/manifest.json").unlink()  # the file's name is all that tells
-    assert found(copy / "data/train") == (None, "the users are new after iid sampling")
 
 
 def test_without_the_file_measures_say_so(copy: Path) -> None:
@@ -93,7 +89,24 @@ def test_without_the_file_measures_say_so(copy: Path) -> None:
 def test_copied_data_with_new_times_is_recognised(copy: Path) -> None:
     for file in (copy / "data").rglob("*.json"):
         os.utime(file, ns=(1, 1))
-    assert found(copy / "data/train")[0] is not None
+    assert isinstance(found(copy / "data/train"), Truth)
+
+
+def test_copies_elsewhere_in_the_data_folder_are_recognised(copy: Path) -> None:
+    shutil.copytree(copy / "data/train", copy / "data/my_train")
+    assert isinstance(found(copy / "data/my_train"), Truth)
+    fedsynth(copy, "preprocess", "-s", "iid", "--iu", "0.2", "--sf", "0.5", "--overwrite")
+    shutil.copytree(copy / "data/sampled_data", copy / "data/mine")
+    assert found(copy / "data/mine") == NoTruth("the users are new after iid sampling")
+
+
+def test_nothing_is_claimed_of_users_of_whom_nothing_tells_where_they_are_from(copy: Path) -> None:
+    """iid output elsewhere has users 0, 1, ... too; without a manifest only all_data itself is known."""
+    (copy / "meta/manifest.json").unlink()
+    assert isinstance(found(copy / "data/all_data"), Truth)
+    for stage in ("sampled_data", "train"):
+        assert isinstance(found(copy / "data" / stage), NoTruth)
+        assert "clusters.sizes" not in measure(copy / "data" / stage)
 
 
 def other_truth(folder: Path, *options: Any) -> Path:
@@ -118,47 +131,104 @@ def test_truth_of_other_parameters_is_an_error(copy: Path, tmp_path: Path) -> No
         measure(copy / "data/train")
 
 
-def test_truth_of_another_dataset_is_an_error_without_a_manifest_too(copy: Path, tmp_path: Path) -> None:
-    shutil.copy(other_truth(tmp_path / "other", *CLUSTERS, "-seed", "5"), copy / "meta/truth.npz")
+def test_truth_of_another_dataset_is_not_claimed_without_a_manifest(copy: Path, tmp_path: Path) -> None:
+    """The same default seed gives the same users and sizes."""
+    shutil.copy(other_truth(tmp_path / "other", *CLUSTERS, "-noise", "5"), copy / "meta/truth.npz")
     (copy / "meta/manifest.json").unlink()
-    with pytest.raises(DataError, match="belongs to another dataset, user"):
-        measure(copy / "data/all_data")
+    assert "nothing tells" in measure(copy / "data/all_data")["left_out"]["concept.oracle_accuracy"]
 
 
-def test_truth_of_data_that_was_replaced_is_an_error(copy: Path, tmp_path: Path) -> None:
-    other_truth(tmp_path / "other", *CLUSTERS, "-seed", "5")
+def test_data_that_replaces_what_was_generated_is_measured_without_truth(copy: Path, tmp_path: Path) -> None:
+    other_truth(tmp_path / "other", *CLUSTERS, "-noise", "5")
     shutil.copy(tmp_path / "other/data/all_data/all_data.json", copy / "data/all_data/all_data.json")
-    with pytest.raises(DataError, match="is not the file that was generated with it"):
-        measure(copy / "data/all_data")
+    result = fedsynth(copy, "stats", "--json")
+    assert "not what `generate` made" in result.stderr
+    assert "not what `generate` made" in json.loads(result.stdout)["left_out"]["concept.oracle_accuracy"]
+    dataset = LeafDataset(copy / "data/all_data")
+    assert "cluster" not in dataset["0"].metadata
+    fedsynth(copy, "preprocess", "-t", "--overwrite")
+    assert "nothing tells" in measure(copy / "data/train")["left_out"]["concept.oracle_accuracy"]
 
 
-def test_stages_made_of_older_data_are_not_measured_with_newer_truth(copy: Path) -> None:
-    generate(copy, 60, *CLUSTERS, "-seed", "5", "--overwrite")
-    with pytest.raises(DataError, match="is not the file that was generated with it"):
-        measure(copy / "data/train")
+def test_another_datasets_train_in_place_of_ones_own_is_an_error(copy: Path, tmp_path: Path) -> None:
+    other = other_truth(tmp_path / "other", *CLUSTERS, "-noise", "5").parent.parent
+    fedsynth(other, "preprocess", "-s", "niid", "--sf", "0.6", "-k", "8", "-t", "sample", "--smplseed", 1)
+    shutil.copy(json_files(other / "data/train")[0], json_files(copy / "data/train")[0])
+    for describe in (measure, LeafDataset):
+        with pytest.raises(StageError, match="has changed since `split` made it"):
+            describe(copy / "data/train")
+
+
+@pytest.mark.parametrize("sampling", [("-s", "niid"), ("-s", "iid")], ids=str)
+@pytest.mark.parametrize("gone", [(), ("sampled_data",), ("sampled_data", "rem_user_data")], ids=str)
+@pytest.mark.parametrize("without_truth", [False, True])
+def test_stages_made_of_older_data_are_stale_for_all_who_read_them(
+    sampling: tuple[str, ...], gone: tuple[str, ...], without_truth: bool, copy: Path
+) -> None:
+    fedsynth(copy, "preprocess", *sampling, "--sf", 1, "-k", 2, "-t", "sample", "--overwrite")
+    generate(copy, 80, *CLUSTERS, "-seed", "5", "--overwrite")
+    for name in gone:
+        shutil.rmtree(copy / "data" / name)
+    if without_truth:
+        (copy / "meta/truth.npz").unlink()
+    for read in (measure, LeafDataset, summarize_folder, load_any):
+        with pytest.raises(StageError, match="stale") as caught:
+            read(copy / "data/train")
+        assert "overwrite" in str(caught.value)
+    for command in (("stats", "train"), ("stats", "train", "--no-measures"), ("stats", "--json", "train")):
+        result = fedsynth(copy, *command, check=1)
+        assert "stale" in result.stderr
+        assert "--overwrite" in result.stderr
+        assert result.stdout == ""
+
+
+def load_any(folder: Path) -> object:
+    return load(folder.parent, folder.name)
+
+
+def test_one_file_of_several_has_its_truth_too(tmp_path: Path) -> None:
+    generate(tmp_path, 60, *CLUSTERS, "-num-shards", 3)
+    fedsynth(tmp_path, "preprocess", "-t")
+    for stage in ("all_data", "train"):
+        for file in json_files(tmp_path / "data" / stage):
+            assert all("cluster" in user.metadata for user in map(LeafDataset(file).__getitem__, LeafDataset(file)))
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_file_added_to_generated_data_is_an_error_however_many_there_are(shards: int, tmp_path: Path) -> None:
+    data = generate(tmp_path, 60, *CLUSTERS, "-num-shards", shards)
+    content = {"users": ["a"], "num_samples": [2], "user_data": {"a": {"x": [1, 2], "y": [0, 1]}}}
+    (data / "all_data/more.json").write_text(json.dumps(content))
+    for command in (("stats",), ("preprocess", "-t"), ("stats", "--no-measures")):
+        assert "more.json is new" in fedsynth(tmp_path, *command, check=1).stderr
+    with pytest.raises(StageError, match=r"more\.json is new"):
+        LeafDataset(data / "all_data")
+    for file in (data / "all_data").glob("all_data*.json"):
+        file.unlink()  # now it is wholly other data
+    assert "taken as other data" in fedsynth(tmp_path, "preprocess", "-t").stderr
 
 
 def test_features_that_the_models_do_not_fit_are_an_error(write_leaf: Any, tmp_path: Path) -> None:
     write_leaf({"0": ([[1.0, 2.0]], [0])})
-    write_truth(tmp_path / "meta/truth.npz", sizes=[1], dim=3)
+    write_truth(tmp_path / "meta/truth.npz", sizes=[1], dim=3, data=tmp_path / "data/all_data/all_data.json")
     with pytest.raises(DataError, match="2 features where its models have 3"):
         measure(tmp_path / "data/all_data")
 
 
 def test_labels_that_the_models_do_not_know_are_an_error(write_leaf: Any, tmp_path: Path) -> None:
     write_leaf({"0": ([[1.0, 2.0, 3.0]], [2])})
-    write_truth(tmp_path / "meta/truth.npz", sizes=[1], dim=3)
+    write_truth(tmp_path / "meta/truth.npz", sizes=[1], dim=3, data=tmp_path / "data/all_data/all_data.json")
     with pytest.raises(DataError, match="labels that are not 0 to 1"):
         measure(tmp_path / "data/all_data")
 
 
-def write_truth(path: Path, *, sizes: list[int], dim: int) -> None:
+def write_truth(path: Path, *, sizes: list[int], dim: int, data: Path) -> None:
     path.parent.mkdir()
     users = [str(number) for number in range(len(sizes))]
     with TruthWriter(path, len(users)) as writer:
         for _ in users:
             writer.add({"models": np.zeros((dim + 1, 2))})
-        writer.finish(users, sizes, {"model": "test", "seed": 0}, {})
+        writer.finish(users, sizes, {"model": "test", "seed": 0}, {}, data=[stamp_file(data)])
 
 
 def test_changed_file_does_not_fit_its_checksum(made: Path, tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""Where work on many files runs: in this process, in local processes, or on the workers of a Dask cluster.
+
+A job is a small description, paths and plans; samples never travel. Jobs may run twice (a cluster starts those of a
+lost worker again), so each must give the same however often it is run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from fedsynth.errors import DataError, UsageError
+from fedsynth.system import MOST_PROCESSES
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+Progress = Callable[[int], None]
+"""Called with a number of users just dealt with."""
+
+
+class Pool(Protocol):
+    """What runs jobs elsewhere: `ProcessPool` or `Cluster`."""
+
+    def map(
+        self, function: Callable[[Any, Progress], Any], jobs: Iterator[Any], known: int
+    ) -> contextlib.AbstractContextManager[Iterator[tuple[Any, Any]]]:
+        """Give an iterator over each job and its result, in order; when it is left nobody is at work any more.
+
+        known: how many jobs there are at least; those who run several at a time make ready for as many.
+        """
+        ...
+
+
+def no_progress(users: int) -> None:
+    """Report to nobody."""
+
+
+def check_shared(paths: Iterable[Path]) -> None:
+    """Raise DataError if this machine does not see what the one that plans the work does."""
+    for path in paths:
+        if not path.exists():
+            raise DataError(
+                f"{path}: not there on {platform.node()}; all workers must see the data folder under the same path: "
+                "put it on a shared file system"
+            )
+
+
+def _none(job: Any) -> int:
+    return 0
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where jobs run, and how many at the same time; make it with `open_engine`.
+
+    inline: all in this very process; local: on this machine, from the same working folder.
+    """
+
+    workers: int
+    inline: bool = False
+    local: bool = True
+    pool: Pool | None = None
+
+    def map(
+        self,
+        function: Callable[[Job, Progress], Result],
+        jobs: Iterable[Job],
+        *,
+        progress: Progress = no_progress,
+        users: Callable[[Job], int] = _none,
+    ) -> Iterator[Result]:
+        """Yield the results in the order of the jobs; only a few jobs per worker are taken and held at a time.
+
+        A single job runs in this process: no other is started, never more than there are jobs. progress: told the
+        number of users dealt with, by the job itself where it runs in this process, elsewhere when a job ends, from
+        `users` of the job. When one fails, or the caller stops, no other is started, and local processes at work are
+        stopped: after the last item none of them is writing any more. Raises what the job raised, and EngineError if a
+        worker died, can't be started, or the cluster is gone.
+        """
+        following = iter(jobs)
+        first = list(islice(following, self.workers))
+        following = chain(first, following)
+        if self.pool is None or (self.local and len(first) == 1):
+            for job in following:
+                yield function(job, progress)
+            return
+        with self.pool.map(function, following, len(first)) as results:
+            for job, result in results:
+                progress(users(job))
+                yield result
+
+
+INLINE = Engine(workers=1, inline=True)
+
+
+@contextlib.contextmanager
+def open_engine(workers: int = 1, scheduler: str | None = None) -> Iterator[Engine]:
+    """Make ready what is asked for and end it at the end.
+
+    workers: at most so many local processes, started when there is more than one job for them; 1 is this one. The
+    bound, 1,024 (Windows: 61), is far above what one machine's processors and memory feed.
+    scheduler: the address of a Dask scheduler, whose workers must share this machine's file system. Raises UsageError
+    if both are given or workers is out of bounds, EngineError if the scheduler does not answer within 10 seconds.
+    """
+    if not 1 <= workers <= MOST_PROCESSES:
+        raise UsageError(f"workers is {workers}, expected 1 to {MOST_PROCESSES}: processes on this machine")
+    if scheduler is not None and workers != 1:
+        raise UsageError(f"workers is {workers} beside a scheduler: the cluster has its own; leave one out")
+    if scheduler is not None:
+        from fedsynth.engine.cluster import open_cluster
+
+        with open_cluster(scheduler) as cluster:
+            yield Engine(cluster.threads, local=False, pool=cluster)
+    elif workers == 1:
+        yield INLINE
+    else:
+        from fedsynth.engine.processes import ProcessPool  # 20 ms and 3 MB that one worker does without
+
+        with contextlib.closing(ProcessPool(workers)) as pool:
+            yield Engine(workers, pool=pool)

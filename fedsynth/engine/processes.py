@@ -1,0 +1,206 @@
+"""Local processes that carry out jobs: started when there is more than one, without a thread in this process.
+
+A job goes through a pipe to an idle process, what came of it comes back: where memory is short there is no thread that
+could fail to start, nor a queue left waiting. A worker says nothing on standard error, not even why it can't start:
+what there is to say, the main process says in one sentence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pickle
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from fedsynth.errors import EngineError, FedsynthError
+from fedsynth.system import interrupts_held, release_interrupts, standard_error_silenced, start_process_helper
+
+Jobs = Iterator[Any]
+Function = Callable[[Any, Callable[[int], None]], Any]
+
+_HELD_PER_WORKER = 2
+_END_SECONDS = 5
+
+_DIED = (
+    "a worker process died (killed, or out of memory); nothing of the stage was kept: run the same command again, "
+    "with fewer workers if memory is short"
+)
+
+
+class _Task:
+    """A job, and what came of it once it is done: its result, or the error that it raised."""
+
+    def __init__(self, job: Any) -> None:
+        self.job = job
+        self.done = False
+        self._succeeded = False
+        self._value: Any = None
+
+    def finish(self, succeeded: bool, value: Any) -> None:
+        self.done, self._succeeded, self._value = True, succeeded, value
+
+    def result(self) -> Any:
+        if not self._succeeded:
+            raise self._value
+        return self._value
+
+
+class _Worker:
+    """A process, this side of its pipe, and the task that it is at."""
+
+    def __init__(self) -> None:
+        self.task: _Task | None = None
+        context = get_context("spawn")
+        self.pipe, other = context.Pipe()
+        with other:
+            self._process: SpawnProcess = context.Process(target=_serve, args=(other,), daemon=True)
+            try:
+                start_process_helper()
+                with interrupts_held(), standard_error_silenced():
+                    self._process.start()
+            except OSError as error:
+                self.pipe.close()
+                short = "out of memory: " if error.errno == errno.ENOMEM else ""
+                raise EngineError(
+                    f"{short}a worker process can't be started ({error.strerror}); use fewer workers"
+                ) from error
+
+    def give(self, function: Function, task: _Task) -> None:
+        self.task = task
+        message = pickle.dumps((function, task.job))
+        try:
+            self.pipe.send_bytes(message)
+        except OSError as error:
+            raise EngineError(_DIED) from error
+
+    def take(self) -> None:
+        """Finish the task with what the process sent."""
+        try:
+            message = self.pipe.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise EngineError(_DIED) from error
+        if self.task is not None:
+            self.task.finish(*pickle.loads(message))
+        self.task = None
+
+    def end(self, *, at_once: bool) -> None:
+        """Let the process end by closing the pipe, or kill it."""
+        self.pipe.close()
+        if not at_once:
+            self._process.join(_END_SECONDS)
+        self._process.kill()
+        self._process.join()
+
+
+class ProcessPool:
+    """At most `workers` processes, started as jobs come, and kept for the next jobs until `close`."""
+
+    def __init__(self, workers: int) -> None:
+        self._most = workers
+        self._workers: list[_Worker] = []
+
+    @contextlib.contextmanager
+    def map(self, function: Function, jobs: Jobs, known: int) -> Iterator[Iterator[tuple[Any, Any]]]:
+        """Give an iterator over each job and its result, in order; at most two jobs per process are held at a time.
+
+        Raises what a job raised, and EngineError if a process dies or can't be started. When the block is left early,
+        the processes that are still at work are killed, so that nobody writes any more.
+        """
+        try:
+            while len(self._workers) < min(known, self._most):
+                self._workers.append(_Worker())
+            yield self._results(function, jobs)
+        finally:
+            self._drop([worker for worker in self._workers if worker.task is not None])
+
+    def close(self) -> None:
+        """End all processes."""
+        for worker in self._workers:
+            worker.end(at_once=False)
+        self._workers = []
+
+    def _results(self, function: Function, jobs: Jobs) -> Iterator[tuple[Any, Any]]:
+        order: deque[_Task] = deque()
+        while True:
+            self._hand_out(function, jobs, order)
+            if not order:
+                return
+            if order[0].done:
+                task = order.popleft()
+                yield task.job, task.result()
+            else:
+                self._wait()
+
+    def _hand_out(self, function: Function, jobs: Jobs, order: deque[_Task]) -> None:
+        """Give a job to each process that is idle, while not too many results are held."""
+        for worker in self._workers:
+            if worker.task is None and len(order) < self._most * _HELD_PER_WORKER:
+                for job in islice(jobs, 1):
+                    order.append(_Task(job))
+                    worker.give(function, order[-1])
+
+    def _wait(self) -> None:
+        """Wait until a process has sent something, or died."""
+        busy = {worker.pipe: worker for worker in self._workers if worker.task is not None}
+        for pipe in wait(list(busy)):
+            busy[pipe].take()  # type: ignore[index]
+
+    def _drop(self, workers: list[_Worker]) -> None:
+        for worker in workers:
+            self._workers.remove(worker)
+            worker.end(at_once=True)
+
+
+_interrupts: list[int] = []
+"""What a worker process got of Ctrl-C, which goes to the whole process group."""
+
+
+def _go_on(users: int) -> None:
+    """Be the progress of a job in a worker; after Ctrl-C leave the job: the main process says what there is to say."""
+    if _interrupts:
+        raise KeyboardInterrupt
+
+
+def _serve(pipe: Connection) -> None:
+    """Be a worker: on Ctrl-C say nothing and go on until the job can be left; end with the main process."""
+    with contextlib.suppress(BaseException):
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        release_interrupts(lambda number, frame: _interrupts.append(number))
+        while True:
+            pipe.send_bytes(_outcome(pipe.recv_bytes()))
+    os._exit(1)  # the other side closed the pipe, or memory is so short that nothing can be said
+
+
+def _outcome(message: bytes) -> bytes:
+    """Do a job and return whether that succeeded, and the result or the error, as the main process reads it."""
+    try:
+        function, job = pickle.loads(message)
+        _go_on(0)
+        return pickle.dumps((True, function(job, _go_on)))
+    except BaseException as error:
+        if not isinstance(error, (FedsynthError, OSError, MemoryError, KeyboardInterrupt)):
+            error.add_note(f"In a worker process:\n{traceback.format_exc()}")
+        return _pickled(error)
+
+
+def _pickled(error: BaseException) -> bytes:
+    try:
+        return pickle.dumps((False, error))
+    except Exception:  # an error that holds what can't be sent
+        return pickle.dumps((False, RuntimeError("".join(traceback.format_exception(error)))))
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,110 @@
+"""What is fedsynth's own: private folders, told by a mark. Only what is in them is ever deleted unasked.
+
+A private folder is `.fedsynth` in a data folder or beside records, where stages are made, and a disk cache's. A folder
+of such a name without the mark is somebody else's: it is left alone, and the private one gets another name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fedsynth.system import naming
+
+NAME = ".fedsynth"
+"""The name of private folders, and of the mark in each."""
+
+TEXT = "This folder was made by fedsynth, which may delete it and all that is in it.\n"
+
+
+def is_marked(folder: Path) -> bool:
+    """Whether a folder, which is none by way of a link, holds the mark."""
+    mark = folder / NAME
+    try:
+        if folder.is_symlink() or mark.is_symlink() or not mark.is_file():
+            return False
+        with mark.open("rb") as file:
+            return TEXT.encode().startswith(file.read(len(TEXT) + 1))  # just made: still empty
+    except OSError:
+        return False
+
+
+def find_private(parent: Path) -> Path | None:
+    """Return a folder's private folder, None if it has none."""
+    for place in _candidates(parent):
+        if not os.path.lexists(place):
+            return None
+        if is_marked(place):
+            return place
+    return None
+
+
+def make_private(parent: Path) -> Path:
+    """Return a folder's private folder, made and marked if it was not there. Several processes may do so at once."""
+    for place in _candidates(parent):
+        with contextlib.suppress(FileExistsError):
+            place.mkdir()
+        if is_marked(place) or (_is_empty(place) and _mark(place)) or is_marked(place):  # or marked just meanwhile
+            return place
+    raise AssertionError  # there are always more names
+
+
+def put_mark(folder: Path) -> None:
+    """Mark a folder that was just made."""
+    with naming(folder / NAME), (folder / NAME).open("x", encoding="ascii", newline="\n") as file:
+        file.write(TEXT)
+
+
+def discard(path: Path) -> None:
+    """Delete what is in a private folder, a whole tree or one file; links are not followed. No error if it is gone.
+
+    Nor for what another process holds open on NFS, where such files stay until they are closed: it is left for later.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=_raise_unless_open)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _raise_unless_open(call: Any, path: str, error: Any) -> None:
+    if not isinstance(error[1], FileNotFoundError) and error[1].errno not in (errno.EBUSY, errno.ENOTEMPTY):
+        raise error[1]
+
+
+@contextlib.contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """Give the name of a new file in the target's folder's private folder, to be renamed over the target at the end.
+
+    It is made by whoever opens it, exclusively; on an error it is deleted.
+    """
+    place = make_private(target.parent) / f"{target.name}.{os.getpid()}"
+    discard(place)
+    try:
+        yield place
+        place.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            discard(place)
+        raise
+
+
+def _candidates(parent: Path) -> Iterator[Path]:
+    return (parent / (f"{NAME}-{number}" if number else NAME) for number in itertools.count())
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+
+
+def _mark(folder: Path) -> bool:
+    try:
+        put_mark(folder)
+    except FileExistsError:  # another process was faster
+        return is_marked(folder)
+    return True

@@ -62,6 +62,7 @@ def stats(
 
 def _together(pictures: Sequence[Path]) -> str:
     """Return paths that differ in the end of their names as one, as shells write it; the first is the histogram's."""
-    start = str(pictures[0]).removesuffix("hist.png")
-    kinds = ",".join(str(picture).removeprefix(start).removesuffix(".png") for picture in pictures)
-    return f"{start}{{{kinds}}}.png"
+    here = Path.cwd()
+    names = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in pictures]
+    start = names[0].removesuffix("hist.png")
+    return f"{start}{{{','.join(name.removeprefix(start).removesuffix('.png') for name in names)}}}.png"

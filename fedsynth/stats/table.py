@@ -112,8 +112,9 @@ def shown(key: str, values: Mapping[str, Any]) -> str:
         return f"{value:.2g}"
     if key == "feature.domain_accuracy" or values.get(f"{key}_error", 0.0) >= 5e-4:
         return f"{value:.2f}"
-    halves = key.startswith("quantity.") and value >= 1 and value % 0.5 == 0
-    return f"{value:,.1f}" if abs(value) >= 100 or halves else f"{value:.3f}"
+    if key.startswith("quantity."):
+        return f"{value:,.1f}" if value >= 10 or (value >= 1 and value % 0.5 == 0) else f"{value:.3f}"
+    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
 def _reference(key: str, values: Mapping[str, Any]) -> str:

@@ -115,6 +115,12 @@ def test_files_of_a_folder_are_measured_together(made: Path, write_leaf: Any, tm
     assert parts["histogram"] == whole["histogram"]
 
 
+def test_workers_give_the_same_numbers_to_the_last_digit(tmp_path: Path) -> None:
+    generate(tmp_path, 40, "-num-dim", "3", "-num-shards", "5", "-stream", "independent")
+    one, two = (fedsynth(tmp_path, "stats", "--json", "--workers", workers).stdout for workers in (1, 2))
+    assert one == two
+
+
 def test_order_of_users_makes_no_difference(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made, tmp_path / "copy")
     file = tmp_path / "copy/data/all_data/all_data.json"

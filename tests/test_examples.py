@@ -175,3 +175,71 @@ def test_intervals_are_students(example: Any) -> None:
     assert intervals.mean_and_half([0.5]) == (0.5, math.inf)
     paired = intervals.difference([{"a": 0.5, "b": 0.4}, {"a": 0.7, "b": 0.6}], "a", "b")
     assert paired == pytest.approx((0.1, 0), abs=1e-9)
+
+
+class LastMetrics:
+    """Keeps the metrics of the last evaluation, for pfl-research's algorithms."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        from pfl.metrics import Metrics
+
+        return {
+            "on_train_begin": lambda **_: Metrics(),
+            "after_central_iteration": self._keep,
+            "on_train_end": lambda **_: None,
+        }[name]
+
+    def _keep(self, aggregate_metrics: Any, model: Any, *, central_iteration: int) -> Any:
+        from pfl.metrics import Metrics
+
+        self.values.update(aggregate_metrics.to_simple_dict())
+        return False, Metrics()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_fedavg_with_local_training_is_pfls_reptile(example: Any, tmp_path: Path) -> None:
+    from pfl.aggregate.simulate import SimulatedBackend
+    from pfl.algorithm.base import PersonalizedNNAlgorithmParams
+    from pfl.algorithm.reptile import Reptile
+    from pfl.hyperparam import NNEvalHyperParams, NNTrainHyperParams
+    from pfl.metrics import user_average
+    from pfl.model.pytorch import PyTorchModel
+
+    from fedsynth import load_splits
+
+    train_pfl, together = example["train_pfl"], example["together"]
+    options = ("-model", "shifts", "-num-dim", 6, "-prob-clusters", "0.5,0.5", "-concept-between", 0.5)
+    data = train_pfl.make_data(tmp_path / "run", train_pfl.Case("shifts", "0.5", 0.1, options), 20, 1)
+    setting = train_pfl.Setting(data, 4, together.Local(5, 16, 0.1))
+    count = len(setting.users)
+    mine = setting.test.accuracies(setting.further(setting.average(range(count), 6))).mean()
+
+    class ByUser(together.Classifier):  # type: ignore[misc,name-defined]
+        def metrics(self, x: Any, y: Any, eval: bool = False) -> dict[str, Any]:
+            return {"accuracy": (super().metrics(x, y)["accuracy"], user_average)}
+
+    module, last = ByUser(6, 5), LastMetrics()
+    splits = [load_splits(data, framework="torch", dtype="float32", user_sampler="minimize_reuse") for _ in range(2)]
+    Reptile().run(
+        backend=SimulatedBackend(training_data=splits[0], val_data=splits[1]),
+        model=PyTorchModel(module, torch.optim.SGD, torch.optim.SGD(module.parameters(), lr=1.0)),
+        algorithm_params=PersonalizedNNAlgorithmParams(
+            central_num_iterations=5,
+            evaluation_frequency=4,
+            train_cohort_size=6,
+            val_cohort_size=count,
+            val_split_fraction=None,
+            min_train_size=None,
+            min_val_size=None,
+        ),
+        model_train_params=NNTrainHyperParams(local_batch_size=16, local_num_epochs=5, local_learning_rate=0.1),
+        model_eval_params=NNEvalHyperParams(local_batch_size=None),
+        callbacks=[last],
+        send_metrics_to_platform=False,
+    )
+    wanted = ("Val population", "val set", "after local training", "accuracy")
+    (theirs,) = (value for name, value in last.values.items() if all(part in name for part in wanted))
+    assert float(theirs) == pytest.approx(float(mine), abs=0.005)

@@ -144,7 +144,7 @@ class _Fitter:
             imbalance=_imbalance(measures.labels.totals),
             concept_dims=_deciding(dims, classes, share),
         )
-        return cls(parameters, measures.values, notes)
+        return cls(parameters, {**measures.values, **quantity_levels(np.array(sizes))}, notes)
 
     def fit_sizes(self) -> None:
         """Turn mean_size and sigma_samples until the sizes drawn have the mean and the Gini coefficient."""

@@ -97,7 +97,7 @@ def measure_file(job: MeasureJob, progress: Progress) -> Tally:
 def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> Description:
     """Return LEAF's statistics and all measures of a folder, in one pass that checks its files to the end.
 
-    Holds one user's values, and for each user his size and his numbers of labels. features: whether x is parsed.
+    Holds one user's values, and for each user a size and numbers of labels. features: whether x is parsed.
     Raises StageError if the folder has no users or is stale, DataError if a file is damaged, a user is in two files,
     `meta/truth.npz` belongs to another dataset, or anything of it changes meanwhile.
     """

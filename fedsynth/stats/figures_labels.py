@@ -81,7 +81,7 @@ def draw_labels(table: LabelTable, clusters: Ints | None, name: str) -> Image.Im
 
 def arrange(table: LabelTable, clusters: Ints | None) -> Rows:
     """Return the order of users: by cluster, then majority class, then its share; thinned to at most 500."""
-    cells = np.lexsort((-table.classes, table.counts, table.users))  # each user's last cell is his largest
+    cells = np.lexsort((-table.classes, table.counts, table.users))  # each user's last cell is its largest
     last = np.flatnonzero(np.diff(table.users[cells], append=-1))
     majority, share = np.full(len(table.sizes), len(table.names)), np.zeros(len(table.sizes))
     owners = table.users[cells][last]

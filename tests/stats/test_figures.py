@@ -88,7 +88,7 @@ def test_bar_beyond_the_bins_has_its_own_colour_and_the_same_scale() -> None:
 def test_any_number_of_users_fits(users: int) -> None:
     image = draw_histogram(summarize([5] * users + [150]), "synthetic")
     assert image.size == SIZE
-    assert len(runs(image, BAR_RGB)) == 2, "the single user shows, however small his bar"
+    assert len(runs(image, BAR_RGB)) == 2, "the single user shows, however small its bar"
     edge = [image.getpixel((x, y)) for x in range(image.width) for y in (0, image.height - 1)]
     assert set(edge) == {WHITE_RGB}
 

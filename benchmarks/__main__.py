@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import loading, pipeline, scale
+from benchmarks import loading, pipeline, scale, shifts
 from benchmarks.measure import HEADER, Row
 
 
@@ -26,6 +26,7 @@ def main() -> None:
 
 def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     yield from pipeline.rows(folder, options.pairs)
+    yield from shifts.rows(folder, options.pairs)
     yield from loading.rows(folder, options.pairs)
     if options.large:
         yield from pipeline.large_rows(folder)

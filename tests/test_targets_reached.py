@@ -91,7 +91,7 @@ def choose_targets(rng: random.Random, parameters: ShiftsParameters) -> dict[str
     }
     chosen = {knob: wish for knob, wish in wishes.items() if wish and rng.random() < CHANCES.get(knob, 0.7)}
     if any(knob.startswith("concept") for knob in chosen):
-        found.update(levels.concept_levels(parameters, sizes))
+        found.update(levels.ConceptLevels(parameters, sizes).levels(parameters))
     return {knob: (wish, found[wish]) for knob, wish in chosen.items() if wish in found}
 
 

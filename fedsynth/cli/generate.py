@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 @_knob("sigma-samples", float, "Standard deviation of that logarithm (2).")
 @_knob("min-samples", int, "Added to every user's number of samples (5).")
 @_knob("max-samples", int, "The most samples a user gets (1000).")
-@_knob("alpha", float, "With fedprox: standard deviation of the users' models around a common one (1.0).")
+@_knob("alpha", float, "With fedprox: standard deviation of the users' models (1.0); has no effect on the data.")
 @_knob("beta", float, "With fedprox: standard deviation of the users' samples around a common place (1.0).")
 @option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one place for all users.")
 @_knob("mean-size", float, "With shifts: expected number of samples (101.7); stays while -sigma-samples moves.")
@@ -92,7 +92,6 @@ def generate(
     **options: Any,
 ) -> None:
     """Generate all_data/all_data.json and the ground truth."""
-    from fedsynth.cli.targets import Solved, solve_targets
     from fedsynth.pipeline.generate import generate as run_generator
     from fedsynth.processes.dataset import Dataset  # NumPy: 100 ms that only this command pays
     from fedsynth.processes.registry import choose_process
@@ -105,18 +104,19 @@ def generate(
             raise UsageError(f"{_dashed(name)} makes no sense with -model {model}, which takes {allowed}; leave it out")
     parameters = chosen.parameters(**{name: options[name] for name in chosen.options if options[name] is not None})
     dataset = Dataset(parameters, stream=stream, num_shards=num_shards)
-    solved = Solved(dataset)
-    if targets:
-        solved = solve_targets(dataset, targets, given, data_dir)
-    elif "alpha" in given:
+    if "alpha" in given:
         warn(_ALPHA)
+    found: Mapping[str, Any] = {}
+    lines: Sequence[str] = ()
+    if targets:
+        from fedsynth.cli.targets import solve_targets
+
+        dataset, found, lines = solve_targets(dataset, targets, given, data_dir)
     with open_engine(workers, scheduler) as engine:
         folder = data_dir if engine.local else data_dir.absolute()
-        result = run_generator(
-            folder, solved.dataset, overwrite=overwrite, engine=engine, bar=progress_bar, found=solved.found
-        )
+        result = run_generator(folder, dataset, overwrite=overwrite, engine=engine, bar=progress_bar, found=found)
     show_result(result)
-    for line in solved.lines:
+    for line in lines:
         click.echo(line)
 
 

@@ -6,9 +6,9 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -20,13 +20,12 @@ _DERIVED = ("mean_size", "concept_dims")
 """Parameters whose defaults hang on others: said in any case."""
 
 
-@dataclass(frozen=True)
-class Solved:
+class Solved(NamedTuple):
     """A dataset whose levels are solved. found: for the manifest; lines: for people."""
 
     dataset: Dataset
-    found: Mapping[str, Any] = field(default_factory=dict)
-    lines: Sequence[str] = ()
+    found: Mapping[str, Any]
+    lines: Sequence[str]
 
 
 def solve_targets(dataset: Dataset, texts: Sequence[str], given: Collection[str], data_dir: Path) -> Solved:

@@ -32,9 +32,9 @@ def generate(
     """Write the files of `all_data` below a data folder and `meta/truth.npz` beside it, all or none.
 
     Data that is there already is kept if it was made with the same parameters. Memory: one task's samples and text,
-    and an index of users. found: how the parameters were found, JSON values for the manifest.
-    Raises StageError if other data is there and not to be overwritten, BusyError if another run
-    is at work, UsageError if several workers are to share one sequence of draws.
+    and an index of users. found: how the parameters were found, JSON values for the manifest. Raises StageError if
+    other data is there and not to be overwritten, BusyError if another run is at work, UsageError if several workers
+    are to share one sequence of draws.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     with open_workspace(data_dir) as workspace:

@@ -70,26 +70,36 @@ def label_chances(counts: Ints) -> Levels:
     return {key.removesuffix(chance): value for key, value in measured.items() if key.endswith(chance)}
 
 
-def concept_levels(parameters: ShiftsParameters, sizes: Ints) -> Levels:
-    """Return the disagreements, by the probe of `stats`: the same users, the same samples of theirs.
+class ConceptLevels:
+    """The disagreements for any concept knobs, by the probe of `stats`: the same users, the same samples of theirs.
 
-    Holds the models of the users that are compared or give samples, and the probe. Measures that do not apply, as
-    there is one cluster or one user, are missing.
+    Holds the clusters and, of the users that are compared or give samples, class shares; while it measures, their
+    models and the probe too.
     """
-    draw = Ingredients(parameters)
-    deciding = parameters.deciding
-    names = [str(user) for user in range(len(sizes))]
-    clusters = np.array([draw.cluster(user) for user in range(len(sizes))])
-    models = np.zeros((len(sizes), deciding + 1, parameters.num_classes))
-    recorded = {"prob_clusters": list(parameters.prob_clusters)}
-    truth = Truth(Path("truth.npz"), names, sizes.tolist(), recorded, clusters, None, None, models)
-    meter = ConceptMeter.draw(truth, default_rng(SEED))
-    for user in meter.looks_at:
-        models[user, 1:] = draw.model(user)
-    for user in meter.probed:
-        labels = draw.true_labels(user, int(sizes[user]), draw.shares(user))
-        meter.add(user, draw.deciding(user, labels, models[user, 1:]), labels.tolist())
-    return meter.measures()[0]
+
+    def __init__(self, parameters: ShiftsParameters, sizes: Ints) -> None:
+        draw = Ingredients(parameters)
+        self._sizes = sizes.tolist()
+        self._clusters = np.array([draw.cluster(user) for user in range(len(sizes))])
+        self._shares: dict[int, Floats] = {}
+
+    def levels(self, parameters: ShiftsParameters) -> Levels:
+        """Return the disagreements. Those that do not apply, as there is one cluster or one user, are missing."""
+        draw = Ingredients(parameters)
+        # Zeros of which most are never written, so that they take no memory.
+        models = np.zeros((len(self._sizes), parameters.deciding + 1, parameters.num_classes))
+        names = [str(user) for user in range(len(self._sizes))]
+        recorded = {"prob_clusters": list(parameters.prob_clusters)}
+        truth = Truth(Path("truth.npz"), names, self._sizes, recorded, self._clusters, None, None, models)
+        meter = ConceptMeter.draw(truth, default_rng(SEED))
+        for user in meter.looks_at:
+            models[user, 1:] = draw.model(user)
+        for user in meter.probed:
+            if user not in self._shares:
+                self._shares[user] = draw.shares(user)
+            labels = draw.true_labels(user, self._sizes[user], self._shares[user])
+            meter.add(user, draw.deciding(user, labels, models[user, 1:]), labels.tolist())
+        return meter.measures()[0]
 
 
 class FeatureLevels:

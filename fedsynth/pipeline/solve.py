@@ -12,22 +12,23 @@ from functools import partial
 
 from fedsynth.errors import UsageError
 from fedsynth.pipeline.levels import (
+    ConceptLevels,
     FeatureLevels,
     Ints,
     Levels,
     accuracy,
-    concept_levels,
     count_labels,
     label_chances,
     label_levels,
     quantity_levels,
 )
+from fedsynth.pipeline.search import Search, concentration
 from fedsynth.pipeline.target import Target, choose_knobs
 from fedsynth.processes.registry import AnyParameters
 from fedsynth.processes.shifts.ingredients import Ingredients
-from fedsynth.processes.shifts.parameters import MOST_ALPHA, MOST_SIGMA, ShiftsParameters
+from fedsynth.processes.shifts.parameters import MOST_SIGMA, ShiftsParameters
 from fedsynth.processes.shifts.sizes import SizeLaw
-from fedsynth.targets import Found, find_knob
+from fedsynth.targets import Found
 
 Tell = Callable[[str], None]
 """Called with a few words on what is being tried."""
@@ -62,30 +63,6 @@ class Solution:
     levels: Sequence[Level]
 
 
-@dataclass(frozen=True)
-class Search:
-    """Where a knob is looked for. turn: from a place in [low, high] to the parameter; rising: as the level does."""
-
-    low: float
-    high: float
-    rising: bool = True
-    start: float | None = None
-    width: float | None = None
-    turn: Callable[[float], float] = float
-    close: float = 0.02
-    """Part of the tolerance that is good enough."""
-
-    @property
-    def from_the_low_end(self) -> Search:
-        """A search of many small steps: for levels that rise at first, and then no more."""
-        return replace(self, start=self.low, width=(self.high - self.low) / 128)
-
-    def find(self, rising: Callable[[float], float], level: float, close: float) -> Found:
-        """Return the place whose level is nearest."""
-        low, high = self.low, self.high
-        return find_knob(rising, level, low=low, high=high, close=close, start=self.start, width=self.width)
-
-
 def solve(
     parameters: AnyParameters, targets: Sequence[Target], *, given: Collection[str] = (), tell: Tell = lambda text: None
 ) -> Solution:
@@ -114,6 +91,7 @@ class _Solver:
         self.levels: dict[str, Level] = {}
         self._chosen, self._tell = chosen, tell
         self._concepts: dict[tuple[float, float], Levels] = {}
+        self._concept_levels: ConceptLevels | None = None
         self._normals = Ingredients(parameters).size_normals(range(parameters.num_tasks))
 
     def solve_sizes(self) -> None:
@@ -139,7 +117,7 @@ class _Solver:
         if target is None:
             return
         rising = target.measure != "label.classes_per_user"
-        search = Search(0, 1, rising=rising, start=0.5, turn=_alpha)
+        search = Search(0, 1, rising=rising, start=0.5, turn=concentration)
         sizes = self._sizes
         self._solve_together({"label_alpha": search}, lambda changed: label_levels(count_labels(changed, sizes)))
         chances = label_chances(count_labels(self.parameters, sizes))
@@ -190,7 +168,7 @@ class _Solver:
             return changed
 
         def with_size(place: float) -> ShiftsParameters:
-            return replace(changed, mean_size=_short(place, search))
+            return replace(changed, mean_size=search.value(place))
 
         def mean(place: float) -> float:
             return float(SizeLaw(with_size(place)).sizes(self._normals).mean())
@@ -199,8 +177,10 @@ class _Solver:
 
     def _measure_concepts(self, changed: ShiftsParameters) -> Levels:
         knobs = changed.concept_within, changed.concept_between
+        if self._concept_levels is None:
+            self._concept_levels = ConceptLevels(changed, self._sizes)
         if knobs not in self._concepts:
-            self._concepts[knobs] = concept_levels(changed, self._sizes)
+            self._concepts[knobs] = self._concept_levels.levels(changed)
         return self._concepts[knobs]
 
     def _solve_together(
@@ -249,7 +229,7 @@ class _Solver:
         self.parameters = self._with(knob, search, found.knob)
 
     def _with(self, knob: str, search: Search, place: float) -> ShiftsParameters:
-        return replace(self.parameters, **{knob: _short(place, search)})  # type: ignore[arg-type]
+        return replace(self.parameters, **{knob: search.value(place)})  # type: ignore[arg-type]
 
     def _bounded(self, knob: str, search: Search) -> Search:
         """Return a search that keeps users of two clusters at least as far apart as those of one."""
@@ -283,14 +263,3 @@ class _Solver:
         wanted = " and ".join(f"{target.measure} {target.level:g}" for target in asked.values())
         found = " and ".join(f"{value:.3f}" for value in reached.values())
         raise UsageError(f"{wanted} can't be reached together with {self._described()}: nearest {found}")
-
-
-def _short(place: float, search: Search) -> float:
-    """Return the parameter at a place, in so few digits that the command line that says the same is short."""
-    value = search.turn(place)
-    return value if place in (search.low, search.high) else float(f"{value:.9g}")
-
-
-def _alpha(place: float) -> float:
-    """Return the concentration of labels at a place in [0, 1]: from inf down to the least, evenly in logarithms."""
-    return float("inf") if place == 0 else MOST_ALPHA * 10 ** (-18 * place)

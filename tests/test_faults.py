@@ -201,13 +201,13 @@ def test_small_files_of_meta_that_do_not_fit_are_named(tmp_path: Path, write_lea
 
 # Ctrl-C
 
-MAKING = ".fedsynth/making/folders"
+MAKING = ".fedsynth/making/*/folders"
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until a running command has come to the point where it makes this file."""
+def wait_for(folder: Path, pattern: str, process: subprocess.Popen[str]) -> None:
+    """Wait until a running command has come to the point where it makes such a file."""
     until = time.monotonic() + 30
-    while not path.exists():
+    while not any(folder.glob(pattern)):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.001)
@@ -227,10 +227,10 @@ def catch(many: Path, tmp_path: Path, place: str, *args: object) -> tuple[Path, 
         cwd = tmp_path / str(attempt)
         shutil.copytree(many / "data/all_data", cwd / "data/all_data", copy_function=os.link)
         process = start(cwd, *args, env=environment(PYTHONWARNINGS="ignore"))  # as users run it
-        wait_for(cwd / "data" / place, process)
+        wait_for(cwd / "data", place, process)
         process.send_signal(signal.SIGSTOP)
         time.sleep(0.05)
-        if process.poll() is None and (cwd / "data" / place).exists():
+        if process.poll() is None and any((cwd / "data").glob(place)):
             return cwd, process
         process.send_signal(signal.SIGCONT)
         process.communicate(timeout=60)
@@ -240,7 +240,7 @@ def catch(many: Path, tmp_path: Path, place: str, *args: object) -> tuple[Path, 
 @pytest.mark.parametrize("pause", [0, 0.05, 0.2])
 def test_ctrl_c_in_generate_leaves_nothing(pause: float, tmp_path: Path) -> None:
     process = start(tmp_path, "generate", "-num-tasks", 3000, env=environment(PYTHONWARNINGS="ignore"))
-    wait_for(tmp_path / "data/.fedsynth/making/folders/all_data/all_data.json", process)
+    wait_for(tmp_path / "data", f"{MAKING}/all_data/all_data.json", process)
     time.sleep(pause)
     assert "interrupted" in interrupt(process)
     assert contents(tmp_path) == {}

@@ -1,11 +1,12 @@
 """A change of a data folder in the making, and what is written down of it when it is committed.
 
-    .fedsynth/making/folders/NAME      folders that are to appear in data/
-    .fedsynth/making/change.json       what is to happen, written last
-    .fedsynth/making/replaced          where folders go that are to vanish
+    .fedsynth/making/X/folders/NAME    folders that are to appear in data/
+    .fedsynth/making/X/change.json     what is to happen, written last
+    .fedsynth/making/X/replaced        where folders go that are to vanish
     meta/.fedsynth/making/NAME         files that are to appear in meta/, which may be another disk
 
-A commit renames `making` to `committed`: from then on the change has happened.
+X is another name each time: a job of a dead run, still at work on a cluster, writes nowhere near. A commit renames
+`making/X` to `committed`: from then on the change has happened.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from fedsynth.errors import StageError
+from fedsynth.errors import DataError, StageError
 from fedsynth.records.layout import data_files
 from fedsynth.records.manifest import (
     MAKERS,
@@ -116,6 +117,7 @@ class Draft:
 
     def seal(self, data_dir: Path, manifest: Manifest) -> Change:
         """Write down what is to happen, and sync everything: the draft can be committed."""
+        self._check_untouched()
         change = Change(
             format=FORMAT,
             folders=list(self.folders),
@@ -134,6 +136,14 @@ class Draft:
         for folder in [*self.folders.values(), self.root / "folders", self.root, *meta]:
             sync_folder(folder)
         return change
+
+    def _check_untouched(self) -> None:
+        """Check that the files are as they were when their writers were done with them."""
+        outputs = [file for record in self._records for file in record.outputs]
+        for folder in self.folders.values():
+            changed = differences(outputs, folder, data_files(folder))
+            if changed:
+                raise DataError(f"{changed[0]} since this run wrote it; see what else writes there, and run again")
 
 
 def read_change(committed: Path, meta: Path) -> Change:

@@ -79,7 +79,7 @@ def _require_same(workspace: Workspace, dataset: Dataset) -> StageRecord:
     asked = _recorded(dataset)
     different = [key for key in asked if record.parameters.get(key) != asked[key]]
     if different:
-        found = ", ".join(f"{named(key)} {record.parameters.get(key)}" for key in different)
+        found = ", ".join(f"{named(key)} {record.parameters[key]}" for key in different if key in record.parameters)
         wanted = ", ".join(f"{named(key)} {asked[key]}" for key in different)
         raise StageError(f"{folder}: exists, made with {found}, but {wanted} was asked for; {way_out}")
     changed = outputs_changed(workspace, record, ALL_DATA)

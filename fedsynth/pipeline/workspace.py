@@ -17,6 +17,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from secrets import token_hex
 
 from fedsynth.errors import BusyError, StageError, UsageError, named
 from fedsynth.pipeline.draft import MAKING, Change, Draft, Made, read_change
@@ -51,7 +52,7 @@ class Workspace:
         for name in folders:
             _check_replaceable(self.data_dir / name)
         try:
-            yield Draft(self._private / MAKING, self.meta_dir)
+            yield Draft(self._private / MAKING / token_hex(4), self.meta_dir)
         finally:
             with contextlib.suppress(OSError):
                 self._tidy_up()

@@ -49,7 +49,10 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
         _be_the_command(job)
     ended = _wait(child, job["kill_after"] if job["kill_after"] is not None else job["timeout"])
     if not ended:
-        (os.killpg if job["group"] else os.kill)(child, signal.SIGKILL)
+        if job["group"]:
+            with contextlib.suppress(ProcessLookupError):  # it is so young that it leads no group yet
+                os.killpg(child, signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     hung = not ended and job["kill_after"] is None
     if hung:

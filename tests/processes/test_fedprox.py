@@ -136,4 +136,4 @@ def test_main_pys_clusters_are_for_leafs_process(tmp_path: Path) -> None:
 def test_data_of_another_process_is_not_kept(tmp_path: Path) -> None:
     run_generate(tmp_path, 2)
     result = fedsynth(tmp_path, "generate", "-num-tasks", 2, "-model", "fedprox", check=1)
-    assert "made with model leaf" in result.stderr
+    assert "made with -model leaf" in result.stderr

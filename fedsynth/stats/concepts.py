@@ -95,7 +95,7 @@ class ConceptMeter:
         return {**values, "concept.oracle_accuracy": self._right / self._samples}, left_out
 
     def _checked(self, user: int, x: Floats, y: Sequence[Any], model: Floats) -> Ints:
-        labels = np.asarray(y)
+        labels = np.asarray(y if set(map(type, y)) == {int} else [-1])  # texts may be of any length
         features, classes = model.shape[0] - 1, model.shape[1]
         if x.shape[1] != features:
             raise self._foreign(user, f"{x.shape[1]} features where its models have {features}")

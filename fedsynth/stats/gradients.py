@@ -20,6 +20,8 @@ MOST_NUMBERS, MOST_FEATURES, MOST_WEIGHTS, MOST_PRODUCTS = 1 << 20, 512, 1 << 20
 
 TOO_MANY_WEIGHTS = "the model would have more than a million weights"
 TOO_LARGE = "features are too large to be squared"
+TOO_LONG = f"fitting a model takes too long with more than {MOST_FEATURES} features, or many classes"
+TOO_FEW = "no user has three samples"
 
 
 class GradientMeter:
@@ -77,7 +79,7 @@ class GradientMeter:
             self._labels.update(other._labels)
 
     def measure(self, num_samples: Sequence[int]) -> tuple[dict[str, dict[str, float]], str]:
-        """Return `gradient.dissimilarity` at `zero` weights and at the pooled `optimum`, or why there is none.
+        """Return `gradient.dissimilarity` at `zero` weights and at the pooled `optimum`, and why one is missing.
 
         f_k is the mean loss of user k's samples, f that of all samples, both over raw features and a bias; E weighs
         users by their samples, as f does. In the bound E|grad f_k|^2 <= G^2 + B^2 |grad f|^2 (Karimireddy et al.,
@@ -97,10 +99,10 @@ class GradientMeter:
             return {}, TOO_LARGE
         sample = self._sample()
         if sample is None:
-            return {"zero": found}, ""
+            return {"zero": found}, TOO_LONG
         fitted, seen = sample.halves()
         if not len(fitted.x):
-            return {"zero": found}, ""
+            return {"zero": found}, TOO_FEW
         sizes = np.array([num_samples[user] for user in self._weights if user in self._kept.rows])
         at_optimum = _dissimilarity(*seen.gradients(fit_pooled(fitted), sizes))
         return {"zero": found, "optimum": {"G": at_optimum["G"]}}, ""
@@ -120,10 +122,12 @@ class GradientMeter:
         if not users or products > MOST_PRODUCTS or not all(np.isfinite(part).all() for part in rows):
             return None
         numbers = {label: number for number, label in enumerate(self._sums)}
-        labels = np.array([numbers[label] for user in users for label in self._labels[user]])
+        labels = [numbers[label] for user in users for label in self._labels[user]]
+        classes = np.zeros((len(labels), len(numbers)))
+        classes[np.arange(len(labels)), labels] = 1
         return Sample(
             x=np.concatenate(rows),
-            classes=np.eye(len(numbers))[labels],
+            classes=classes,
             owners=np.repeat(np.arange(len(users)), [len(part) for part in rows]),
             weights=np.array([self._weights[user] for user in users]),
         )

@@ -140,7 +140,10 @@ class Meter:
         why = self._why_no_features() or self._tally.labels.reason
         if self._tally.gradients is not None and not why:
             found, why = self._tally.gradients.measure(self._num_samples)
-        return GRADIENT_KEYS, {GRADIENT_KEYS[0]: found} if found else {}, dict.fromkeys(GRADIENT_KEYS, why)
+        if not found:
+            return GRADIENT_KEYS, {}, dict.fromkeys(GRADIENT_KEYS, why)
+        optimum = f"{GRADIENT_KEYS[0]}.optimum"
+        return [optimum] if why else [], {GRADIENT_KEYS[0]: found}, {optimum: why}
 
     def _of_concepts(self) -> _Part:
         if self._tally.concepts is None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.random import default_rng
 from numpy.typing import NDArray
 
-from fedsynth.stats.gradients import TOO_LARGE, TOO_MANY_WEIGHTS, GradientMeter
+from fedsynth.stats.gradients import TOO_LARGE, TOO_LONG, TOO_MANY_WEIGHTS, GradientMeter
 from fedsynth.stats.optimum import Sample, fit_pooled
 
 User = tuple[NDArray[np.float64], list[Any]]
@@ -41,7 +41,7 @@ def measured(users: Sequence[User], parts: int = 1) -> dict[str, dict[str, float
             part.add(number, *users[number])
         whole.merge(part)
     found, why = whole.measure(sizes)
-    assert not why
+    assert bool(why) == ("optimum" not in found)
     return found
 
 
@@ -125,6 +125,10 @@ def test_what_can_not_be_measured_says_why() -> None:
     for user, value in enumerate((1e300, -1e300)):
         meter.add(user, np.full((2, 2), value), [0, 1])
     assert meter.measure([2, 2]) == ({}, TOO_LARGE)
+    many = GradientMeter.draw(["a"], [4], default_rng(0))
+    many.add(0, np.ones((4, 600)), [0, 1, 0, 1])
+    found, why = many.measure([4])
+    assert (set(found), why) == ({"zero"}, TOO_LONG)
     wide = GradientMeter.draw(["a"], [2], default_rng(0))
     wide.add(0, np.ones((2, 600_000)), [0, 1])
     assert wide.measure([2]) == ({}, TOO_MANY_WEIGHTS)

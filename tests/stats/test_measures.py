@@ -344,3 +344,13 @@ def test_users_without_any_sample_are_no_reason_to_fail() -> None:
     meter.add(0, [], [])
     meter.add(1, [], [])
     assert meter.measures().left_out["label.hellinger"] == "there are no samples"
+
+
+def test_part_of_a_measure_may_be_left_out() -> None:
+    meter = Meter([2, 2], None, no_truth="there is none")
+    for user in range(2):
+        meter.add(user, [[1.0, user], [2.0, 0.5]], [0, 1])
+    measures = meter.measures()
+    assert set(measures.values["gradient.dissimilarity"]) == {"zero"}
+    assert measures.left_out["gradient.dissimilarity.optimum"] == "no user has three samples"
+    assert "gradient.dissimilarity" not in measures.left_out

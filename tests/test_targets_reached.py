@@ -296,3 +296,13 @@ def test_what_is_tried_is_told() -> None:
     solve(small(), make_targets({"label.jensen_shannon": 0.4}), tell=told.append)
     assert all(text.startswith("label.jensen_shannon: ") and text.endswith("asked 0.4") for text in told)
     assert len(told) > 2
+
+
+def test_two_levels_that_nearly_touch_are_reached_together() -> None:
+    """Turning one concept knob moves the other's level a little, which first leaves no room for it."""
+    base = {"num_tasks": 500, "num_classes": 2, "num_dim": 16, "concept_dims": 15, "seed": 1028123759}
+    sizes = {"min_samples": 10, "max_samples": 40, "mean_size": 23.2, "label_alpha": 0.8}
+    asked = {"concept.within": (0.0864, 0.003), "concept.between": (0.0874, 0.003)}
+    solution = solve(ShiftsParameters(**base, **sizes, prob_clusters=(0.5, 0.5)), make_targets(asked))
+    for level, wish in zip(solution.levels, asked.values(), strict=True):
+        assert level.reached == pytest.approx(wish[0], abs=wish[1])

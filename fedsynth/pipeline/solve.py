@@ -33,7 +33,7 @@ from fedsynth.targets import Found
 Tell = Callable[[str], None]
 """Called with a few words on what is being tried."""
 
-_ROUNDS = 6
+_ROUNDS = 4
 _MOST_SHIFT = 1 - 1e-6
 
 
@@ -67,6 +67,8 @@ def solve(
     parameters: AnyParameters, targets: Sequence[Target], *, given: Collection[str] = (), tell: Tell = lambda text: None
 ) -> Solution:
     """Return the parameters that give all levels. given: names of parameters that were set by hand and stay.
+
+    targets: at least one; make them with `make_targets` or `parse_target`. tell: called with what is being tried.
 
     Holds sizes and counts of labels, what `stats` holds of models, and one user's samples. Raises UsageError for
     targets that contradict each other or what is given, and for levels that can't be had, with those that can.
@@ -196,7 +198,8 @@ class _Solver:
             if number or not turned:
                 for knob, target in asked.items():
                     level = partial(self._level, target, measure)
-                    self._turn(knob, target, self._bounded(knob, searches[knob]), level)
+                    last = len(asked) == 1 or number == _ROUNDS - 1  # before that the other knob may still give room
+                    self._turn(knob, target, self._bounded(knob, searches[knob]), level, last=last)
             reached = {knob: self._level(target, measure, self.parameters) for knob, target in asked.items()}
             if all(abs(reached[knob] - target.level) <= target.tolerance for knob, target in asked.items()):
                 break
@@ -212,19 +215,20 @@ class _Solver:
         self._tell(f"{target.measure}: {level:.4g}, asked {target.level:g}")
         return level
 
-    def _turn(self, knob: str, target: Target, search: Search, level: Callable[[ShiftsParameters], float]) -> None:
-        """Turn one knob to where its level is nearest. Raises UsageError if that isn't within the tolerance."""
+    def _turn(
+        self, knob: str, target: Target, search: Search, level: Callable[[ShiftsParameters], float], *, last: bool
+    ) -> None:
+        """Turn one knob to where its level is nearest. Raises UsageError if that is too far off, the last time."""
         sign = 1 if search.rising else -1
 
         def at(place: float) -> float:
             return sign * level(self._with(knob, search, place))
 
         close = target.tolerance * search.close
-        close = target.tolerance * search.close
         found = search.find(at, sign * target.level, close)
         if abs(found.level - sign * target.level) > target.tolerance and search.start is not None:
             found = search.from_the_low_end.find(at, sign * target.level, close)
-        if abs(found.level - sign * target.level) > target.tolerance:
+        if abs(found.level - sign * target.level) > target.tolerance and last:
             raise self._unreachable(target, search, found, at)
         self.parameters = self._with(knob, search, found.knob)
 

@@ -337,3 +337,11 @@ def test_fedprox_alpha_is_said_to_have_no_effect(tmp_path: Path) -> None:
         data.append(np.fromfile(folder / "data/all_data/all_data.json", np.uint8))
     assert (data[1] == data[2]).all()
     assert (data[0] == data[1]).all()
+
+
+def test_concepts_of_one_level_within_and_between_are_possible() -> None:
+    for level in np.linspace(1e-6, 0.79, 40).tolist():
+        for step in (0.0, 1e-15, 1e-13, 1e-12):
+            knobs = {"concept_within": level, "concept_between": min(level + step, 0.8)}
+            draw = Ingredients(ShiftsParameters(2, num_dim=9, prob_clusters=(0.5, 0.5), **knobs))
+            assert np.isfinite(draw.model(0)).all()

@@ -31,11 +31,10 @@ class Concepts:
         classes, clusters = parameters.num_classes, len(parameters.prob_clusters)
         within = correlation(classes, parameters.concept_within)
         between = correlation(classes, parameters.concept_between) if parameters.concept_between else within
-        self._cluster_weights = math.sqrt(between), math.sqrt(within - between)
+        self._cluster_weights = math.sqrt(between), math.sqrt(max(within - between, 0.0))
         self._own_weight = math.sqrt(1 - within)
         self._own = within < 1
-        directions = np.moveaxis(common if clusters > 1 else common[:1], 0, 2)  # [R, C, matrices]
-        stacked = np.moveaxis(directions, 1, 0)  # [C, R, matrices]
+        stacked = (common if clusters > 1 else common[:1]).transpose(2, 1, 0)  # [C, R, matrices]
         room = parameters.deciding - stacked.shape[2]
         self._basis = _orthonormal(stacked) if room >= 0 else _unit(stacked)
         self._apart = room >= stacked.shape[2]

@@ -1,14 +1,16 @@
-"""Loading into arrays, and the Dirichlet partition: what happens inside a process, without its start and imports.
+"""Loading into arrays, cohorts, and the Dirichlet partition: inside a process, without its start and imports.
 
     python -m benchmarks.loading ACTION    run one of the actions below in ./data and print what it took as JSON
 
-The plain way to load is LEAF's: json, then np.array; the partition's counterpart is pfl-research (`pip install pfl`).
+The plain way to load is LEAF's: json, then np.array; the counterpart of cohorts and of the partition is pfl-research
+(`pip install 'pfl==0.6.*'`), without which only fedsynth's side of them is measured.
 """
 
 from __future__ import annotations
 
 import gc
 import hashlib
+import importlib.util
 import json
 import os
 import random
@@ -24,6 +26,7 @@ from benchmarks.measure import ROOT, Cost, Row, compare, python, run
 
 _USERS = 1000
 _LABELS, _CLASSES, _LENGTH, _ALPHA = 500_000, 10, 50, 0.1
+_COHORT = 50
 _SUBSETS = ("train", "test")
 _CHAIN = "preprocess -s niid --sf 1.0 -k 5 -t sample --tf 0.6 --smplseed 1 --spltseed 2"
 
@@ -41,6 +44,8 @@ _COMPARISONS = (
     _Comparison("load train and test into arrays, disk cache", "<= 0.02", "load-plain", "load-cached"),
     _Comparison("1,000 random users after opening (plain: mean of loading)", "<= 0.20", "users-plain", "users"),
     _Comparison("1,000 random users after opening, disk cache", "<= 0.01", "users-plain", "users-cached"),
+    _Comparison("1,000 PyTorch users in cohorts of 50 (plain: pfl)", "<= 1", "cohorts-pfl-0", "cohorts-0"),
+    _Comparison("the same by 2 processes that have started (plain: pfl)", "<= 1.2", "cohorts-pfl-2", "cohorts-2"),
     _Comparison("Dirichlet partition of 500,000 labels (plain: pfl)", "<= 0.03", "partition-pfl", "partition"),
 )
 
@@ -57,6 +62,8 @@ def rows(folder: Path, pairs: int) -> Iterator[Row]:
 
 def _compare(comparison: _Comparison, folder: Path, pairs: int) -> Row:
     results: dict[str, Any] = {}
+    if "pfl" in comparison.plain and importlib.util.find_spec("pfl") is None:
+        return Row(comparison.work, None, _measure(comparison.fedsynth, folder, results), None, comparison.target)
 
     def check() -> None:
         if results[comparison.plain] != results[comparison.fedsynth]:
@@ -185,6 +192,42 @@ def _partition() -> tuple[float, list[int]]:
     return _time_partition(partition_by_dirichlet_class_distribution)
 
 
+class _TorchUsers:
+    """Users of 1 to 100 samples of 60 features, for a DataLoader."""
+
+    def __getitem__(self, user: int) -> Any:
+        import torch
+
+        size = user % 100 + 1
+        return torch.full((size, 60), float(user)), torch.arange(size)
+
+
+def _time_cohorts(data: Any, num_workers: int) -> tuple[float, float]:
+    """Return the time of 20 cohorts after a first one, which starts the processes, and a sum of what was loaded."""
+    sampler = data.sampling.MinimizeReuseUserSampler(range(_USERS))
+    users = data.pytorch.PyTorchFederatedDataset(_TorchUsers(), sampler, num_workers=num_workers)
+
+    def load(count: int) -> float:
+        cohorts = (users.get_cohort(_COHORT) for _ in range(0, count, _COHORT))
+        return sum(float(tensor.sum()) for cohort in cohorts for user, _ in cohort for tensor in user.raw_data)
+
+    load(_COHORT)
+    return _timed(lambda: load(_USERS))
+
+
+def _cohorts_pfl(num_workers: int) -> tuple[float, float]:
+    import pfl.data.pytorch
+    import pfl.model.pytorch
+
+    return _time_cohorts(pfl.data, num_workers)
+
+
+def _cohorts(num_workers: int) -> tuple[float, float]:
+    import fedsynth.federated
+
+    return _time_cohorts(fedsynth.federated, num_workers)
+
+
 _ACTIONS: dict[str, Callable[[], tuple[float, Any]]] = {
     "load-plain": lambda: _time_load(_load_plain),
     "load": lambda: _time_load(lambda: _load(cache=False)),
@@ -192,6 +235,10 @@ _ACTIONS: dict[str, Callable[[], tuple[float, Any]]] = {
     "users-plain": _time_users_plain,
     "users": lambda: _time_users(cache=False),
     "users-cached": lambda: _time_users(cache=True),
+    "cohorts-pfl-0": lambda: _cohorts_pfl(0),
+    "cohorts-0": lambda: _cohorts(0),
+    "cohorts-pfl-2": lambda: _cohorts_pfl(2),
+    "cohorts-2": lambda: _cohorts(2),
     "partition-pfl": _partition_pfl,
     "partition": _partition,
 }

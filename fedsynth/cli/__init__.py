@@ -9,6 +9,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | Non
     it any more (`| head -1`), they are left out without a word. From the end of the process on, Ctrl-C is ignored.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for products as small as these its threads only spin
+    threading.excepthook = _report_from_thread
     status = 1
     try:
         status = _run(sys.argv[1:] if args is None else list(args), defaults)
@@ -97,6 +99,12 @@ def _write_error(message: str) -> None:
     """Write a sentence with as little as can be: no import, no buffer."""
     with contextlib.suppress(OSError):
         os.write(2, f"fedsynth: {message}\n".encode(errors="backslashreplace"))
+
+
+def _report_from_thread(failed: threading.ExceptHookArgs) -> None:
+    """Leave it to the main thread to say that memory is short: it notices what a thread has not done."""
+    if not issubclass(failed.exc_type, MemoryError):
+        threading.__excepthook__(failed)
 
 
 def _ignore_interrupts() -> None:

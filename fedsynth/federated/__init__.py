@@ -1,10 +1,10 @@
 """Federated datasets: one user's dataset, many users, cohorts for several workers, and loading LEAF's files.
 
-The names are those of `pfl.data`, and pfl-research's training loop runs on these objects; torch is only imported when
-a PyTorch class is used.
+The names and modules are those of `pfl.data`, and pfl-research's training loop runs on these objects; torch is only
+imported when a PyTorch class is used.
 """
 
-from fedsynth.federated.dataset import AbstractDataset, Dataset, DatasetSplit, TabularDataset
+from fedsynth.federated.dataset import AbstractDataset, AbstractDatasetType, Dataset, DatasetSplit, TabularDataset
 from fedsynth.federated.distributed import DistributedContext, current_context, use_context
 from fedsynth.federated.federated_dataset import (
     ArtificialFederatedDataset,
@@ -14,6 +14,8 @@ from fedsynth.federated.federated_dataset import (
 )
 from fedsynth.federated.loader import LeafDataset, load, load_splits
 from fedsynth.federated.partition import partition_by_dirichlet_class_distribution
+from fedsynth.federated.pytorch import PyTorchDataDataset, PyTorchFederatedDataset, PyTorchTensorDataset
+from fedsynth.federated.replace import replace_pfl
 from fedsynth.federated.sampling import (
     CrossSiloUserSampler,
     DirichletDataSampler,
@@ -22,19 +24,28 @@ from fedsynth.federated.sampling import (
     get_data_sampler,
     get_user_sampler,
 )
-from fedsynth.federated.torch import PyTorchDataDataset, PyTorchFederatedDataset, PyTorchTensorDataset
+from fedsynth.federated.user_state import (
+    AbstractUserStateStorage,
+    DiskUserStateStorage,
+    InMemoryUserStateStorage,
+    UserNotFoundError,
+)
 
 __all__ = [
     "AbstractDataset",
+    "AbstractDatasetType",
+    "AbstractUserStateStorage",
     "ArtificialFederatedDataset",
     "CrossSiloUserSampler",
     "Dataset",
     "DatasetSplit",
     "DirichletDataSampler",
+    "DiskUserStateStorage",
     "DistributedContext",
     "FederatedDataset",
     "FederatedDatasetBase",
     "FederatedDatasetMixture",
+    "InMemoryUserStateStorage",
     "LeafDataset",
     "MinimizeReuseDataSampler",
     "MinimizeReuseUserSampler",
@@ -42,11 +53,13 @@ __all__ = [
     "PyTorchFederatedDataset",
     "PyTorchTensorDataset",
     "TabularDataset",
+    "UserNotFoundError",
     "current_context",
     "get_data_sampler",
     "get_user_sampler",
     "load",
     "load_splits",
     "partition_by_dirichlet_class_distribution",
+    "replace_pfl",
     "use_context",
 ]

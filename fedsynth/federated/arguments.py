@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fedsynth.errors import UsageError
@@ -36,3 +36,17 @@ def ask(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         raise UsageError(
             f"{name} raised StopIteration, expected a value each time it is called; cycle through a list that may end"
         ) from error
+
+
+def check_description(user_id: Any, **others: Any) -> None:
+    """Raise UsageError for a user_id that can be no one's, and for others that are neither a dict nor None."""
+    try:
+        hash(user_id)
+    except TypeError:
+        raise UsageError(
+            f"user_id is {user_id!r:.80}, expected a string or another value that can be a key; give the arguments by "
+            "name"
+        ) from None
+    for name, value in others.items():
+        if not (value is None or isinstance(value, Mapping)):
+            raise UsageError(f"{name} is {value!r:.80}, expected a dict or None; give the arguments by name")

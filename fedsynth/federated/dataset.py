@@ -13,13 +13,14 @@ from __future__ import annotations
 import abc
 import copy
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import whole_number
+from fedsynth.federated.arguments import check_description, whole_number
+from fedsynth.federated.beside_pfl import introduce, stands_for
 from fedsynth.federated.distributed import current_context
 from fedsynth.federated.slices import Arrays, count_samples, slice_samples, take_samples
 from fedsynth.federated.splitting import Minima, checked_indices
@@ -27,6 +28,7 @@ from fedsynth.federated.splitting import Minima, checked_indices
 DEFAULT_FRACTION = 0.8
 
 
+@stands_for("dataset")
 class AbstractDataset(abc.ABC):
     """What a user's dataset answers, whatever holds its samples."""
 
@@ -74,8 +76,14 @@ class AbstractDataset(abc.ABC):
         """Return this worker's share of the samples; all workers' shares together are the dataset."""
 
 
+AbstractDatasetType = TypeVar("AbstractDatasetType", bound=AbstractDataset)
+
+
 class DescribedDataset(AbstractDataset):
-    """A dataset that holds its user's description; nothing given is an empty dict, shared with nobody."""
+    """A dataset that holds its user's description; nothing given is an empty dict, shared with nobody.
+
+    Raises UsageError for a description that is something else, as one argument given for another is.
+    """
 
     def __init__(
         self,
@@ -84,6 +92,8 @@ class DescribedDataset(AbstractDataset):
         train_kwargs: dict[str, Any] | None,
         eval_kwargs: dict[str, Any] | None,
     ) -> None:
+        introduce()
+        check_description(user_id, metadata=metadata, train_kwargs=train_kwargs, eval_kwargs=eval_kwargs)
         self._user_id = user_id
         self._metadata = {} if metadata is None else metadata
         self._train_kwargs = {} if train_kwargs is None else train_kwargs
@@ -106,6 +116,7 @@ class DescribedDataset(AbstractDataset):
         return self._eval_kwargs
 
 
+@stands_for("dataset")
 class Dataset(DescribedDataset):
     """Samples in memory.
 
@@ -195,18 +206,23 @@ class Dataset(DescribedDataset):
         return part
 
 
+@stands_for("dataset")
 class TabularDataset(Dataset):
-    """A `Dataset` whose raw_data is (features, labels). features: [n, ...]; labels: [n, ...]."""
+    """A `Dataset` whose raw_data is (features, labels). features: [n, ...]; labels: [n, ...].
+
+    The arguments come in pfl-research's order, which has no user_id: it is given by name.
+    """
 
     def __init__(
         self,
         features: Any,
         labels: Any,
-        user_id: str | None = None,
         metadata: dict[str, Any] | None = None,
+        val_indices: Sequence[int] | NDArray[np.integer] | None = None,
         train_kwargs: dict[str, Any] | None = None,
         eval_kwargs: dict[str, Any] | None = None,
-        val_indices: Sequence[int] | NDArray[np.integer] | None = None,
+        *,
+        user_id: str | None = None,
     ) -> None:
         super().__init__((features, labels), user_id, metadata, train_kwargs, eval_kwargs, val_indices)
 
@@ -221,6 +237,7 @@ class TabularDataset(Dataset):
         return self._raw_data[1]
 
 
+@stands_for("dataset")
 class DatasetSplit(AbstractDataset):
     """A user whose train and validation parts were fixed beforehand, as meta-learning needs.
 
@@ -228,6 +245,7 @@ class DatasetSplit(AbstractDataset):
     """
 
     def __init__(self, train_dataset: AbstractDataset, val_dataset: AbstractDataset) -> None:
+        introduce()
         self._train_dataset = train_dataset
         self._val_dataset = val_dataset
 

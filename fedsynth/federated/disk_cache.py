@@ -1,11 +1,15 @@
-"""A cache of a file's arrays on disk, which later runs map instead of decoding the file."""
+"""A cache of a file's arrays on disk, which later runs map instead of decoding the file.
+
+The folder, if it is made here, carries a mark that says so; whatever else is in it, or in one that was there, stays.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import hashlib
-import shutil
+import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +23,7 @@ from numpy.typing import NDArray
 from fedsynth.errors import StageError
 from fedsynth.federated.arrays import ArrayTypes, Samples, read_arrays
 from fedsynth.leaf.lazy import LazyLeafFile
+from fedsynth.records.mark import put_mark
 
 _TRIES = 3
 _ABANDONED = 3600.0
@@ -41,33 +46,49 @@ class CachedArrays:
 
 @dataclass(frozen=True)
 class _Cache:
-    """Where a file's cache is. name: starts the names of all caches of this file; key: this state and these types."""
+    """Where a file's cache is.
+
+    source: the file's name where the cache is beside it, which it then stays when both are moved, else its path; name:
+    starts the names of all caches of this file; state: of those of its contents as they are now.
+    """
 
     file: LazyLeafFile
     types: ArrayTypes
     folder: Path
-    name: str
-    key: str
+
+    @property
+    def source(self) -> str:
+        path = self.file.path.absolute()
+        return path.name if path.parent == self.folder.parent.absolute() else str(path)
+
+    @property
+    def name(self) -> str:
+        return hashlib.sha256(os.fsencode(self.source)).hexdigest()[:16]
+
+    @property
+    def state(self) -> str:
+        state = self.file.state
+        return f"{self.name}-{state.size}-{state.mtime_ns}-{state.inode}-{state.ctime_ns}"
 
     @property
     def place(self) -> Path:
-        return self.folder / self.key
+        return self.folder / f"{self.state}-{_type_name(self.types.features)}-{_type_name(self.types.labels)}"
 
 
 def cached_arrays(file: LazyLeafFile, types: ArrayTypes, folder: Path) -> CachedArrays | None:
-    """Return a file's cache in the folder; make it first if there is none that fits the file's size, time and name.
+    """Return a file's cache in the folder; make it first if there is none that fits the file's name and state.
 
-    Making it decodes the whole file, one user at a time, and drops the file's older caches and what killed runs left.
-    It appears whole or not at all. Its arrays are read-only maps of files. Returns None if the samples are not all
-    numbers of one shape: these can't be cached. Raises StageError where nothing can be written or read.
+    The state is the file's size, times and inode, so that other contents are never taken for these. Making it decodes
+    the whole file, one user at a time, and drops the file's older caches; the first time in a process and a folder,
+    also those of files that are gone, and what runs left that were killed an hour ago or more. It appears whole or not
+    at all. Its arrays are read-only maps of files. Returns None if the samples are not all numbers of one shape: these
+    can't be cached. Raises StageError where nothing can be written or read.
     """
-    name = hashlib.sha256(str(file.path.absolute()).encode()).hexdigest()[:16]
-    state = f"{name}-{file.state.size}-{file.state.mtime_ns}"
-    cache = _Cache(file, types, folder, name, f"{state}-{_type_name(types.features)}-{_type_name(types.labels)}")
+    cache = _Cache(file, types, folder)
     try:
         for _ in range(_TRIES):  # another process may put a cache of its own in the place of this one's
             found = _open(cache.place, cache)
-            if found is not None or not _make(cache, state):
+            if found is not None or not _make(cache):
                 return found
     except OSError as error:
         raise StageError(
@@ -102,25 +123,81 @@ def _open(place: Path, cache: _Cache) -> CachedArrays | None:
 
 
 _FILES = ("x", "y", "offsets")
+_SOURCE = "source"
 
 
-def _make(cache: _Cache, state: str) -> bool:
+def _make(cache: _Cache) -> bool:
     """Write the cache beside its place, then move it there, and tidy up. Returns whether the samples can be cached."""
-    cache.folder.mkdir(parents=True, exist_ok=True)
-    prefix = f".new-{cache.name}-"
-    with tempfile.TemporaryDirectory(dir=cache.folder, prefix=prefix, ignore_cleanup_errors=True) as new:
-        made = Path(new) / cache.key
+    _make_folder(cache.folder)
+    with tempfile.TemporaryDirectory(dir=cache.folder, prefix=".new-", ignore_cleanup_errors=True) as new:
+        made = Path(new) / cache.place.name
         made.mkdir()
         if not _write(cache.file, cache.types, made):
             return False
+        (made / _SOURCE).write_bytes(os.fsencode(cache.source))
         _publish(made, cache)
-        for left in cache.folder.glob(f"{prefix}*"):
-            if _last_write(left) < _last_write(Path(new)) - _ABANDONED:
-                shutil.rmtree(left, ignore_errors=True)
-    for old in cache.folder.glob(f"{cache.name}-*"):
-        if not old.name.startswith(f"{state}-"):
-            shutil.rmtree(old, ignore_errors=True)
+        _tidy(cache, _last_write(Path(new)))
     return True
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder and mark it, unless it is there: what is in it then may be anybody's."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return
+    put_mark(folder)
+
+
+def _tidy(cache: _Cache, now: float) -> None:
+    """Remove the file's older caches and, once in a process, those of files that are gone and what killed runs left."""
+    for place in cache.folder.glob(f"{cache.name}-*"):
+        if _CACHE.fullmatch(place.name) and not place.name.startswith(f"{cache.state}-"):
+            _remove(place)
+    if cache.folder in _tidied:  # it costs a look at every cache, and a folder may have one for each of many files
+        return
+    _tidied.add(cache.folder)
+    for place in cache.folder.iterdir():
+        if _CACHE.fullmatch(place.name) and _is_orphan(place):
+            _remove(place)
+        elif _NEW.fullmatch(place.name) and _last_write(place) < now - _ABANDONED:
+            for part in (*_inside(place), place):
+                _remove(part)
+
+
+_tidied: set[Path] = set()
+_NEW = re.compile(r"\.new-[\w-]+")
+_CACHE = re.compile(r"[0-9a-f]{16}(-\d+){2}((-\d+){2})?(-\w+){2}")
+"""The names of caches; the first ones had neither inode and ctime nor a source."""
+
+
+def _is_orphan(cache: Path) -> bool:
+    """Whether the file that it was made from is gone, or it doesn't say which that was."""
+    try:
+        return not (cache.parent.parent / os.fsdecode((cache / _SOURCE).read_bytes())).exists()
+    except (OSError, ValueError):
+        return True
+
+
+def _remove(cache: Path) -> None:
+    """Remove what a cache consists of, and it if nothing else is in it; never what a link leads to."""
+    if cache.is_symlink():
+        return
+    for name in (*(f"{name}.npy" for name in _FILES), _SOURCE):
+        with contextlib.suppress(OSError):
+            (cache / name).unlink()
+    with contextlib.suppress(OSError):
+        cache.rmdir()
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return [] if folder.is_symlink() else list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _publish(made: Path, cache: _Cache) -> None:

@@ -1,15 +1,25 @@
-"""Which worker of how many this process is."""
+"""Which worker of how many this process is.
+
+Asked are, in this order, pfl-research where it is imported, torch.distributed where it is initialized, and the
+environment: srun's variables, torchrun's, Open MPI's and pfl-research's. The first that answers decides; another that
+says otherwise is an error, because workers that disagree train on the same users twice, or leave some out.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Iterator, Mapping
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from fedsynth.errors import UsageError
+from fedsynth.federated.beside_pfl import pfl_workers
+from fedsynth.federated.launchers import Claim, read_claims, unlaunched_tasks
+
+_OWN_WAY = "or say which worker this is with use_context(DistributedContext(rank, world_size))"
 
 
 @dataclass(frozen=True)
@@ -41,15 +51,13 @@ class DistributedContext:
 
     @classmethod
     def from_env(cls) -> DistributedContext:
-        """Read torchrun's variables, else Open MPI's, else Slurm's, else be the one worker.
+        """Read srun's variables, torchrun's, Open MPI's, pfl-research's; without any, be the one worker.
 
-        Where the local numbers are missing, all workers are taken to be on one node. Raises UsageError for
+        Where the local numbers are missing, all workers are taken to be on one node. Warns where it had to assume
+        something: several tasks of Slurm without srun, RANK and WORLD_SIZE without torchrun. Raises UsageError for
         variables that contradict each other, are no numbers, or give only one of rank and world size.
         """
-        for names in _LAUNCHERS:
-            if names.rank in os.environ or names.world_size in os.environ:
-                return _from_variables(os.environ, names)
-        return cls()
+        return _agreed(list(read_claims(os.environ)))
 
     def distribute_range(self, n: int) -> range:
         """Return this worker's contiguous share of range(n): sizes differ by at most one, first ranks get the extra."""
@@ -58,44 +66,79 @@ class DistributedContext:
         return range(start, start + size + (self.rank < extra))
 
 
-@dataclass(frozen=True)
-class _Variables:
-    rank: str
-    world_size: str
-    local_rank: str
-    local_size: str
-    local_sizes: str = ""
-    """Holds the sizes of all nodes, as in `3(x2),1`; read rather than local_size, which is a mere limit."""
-    node: str = ""
-    """Holds this node's number among them; the first one if missing."""
-
-
-_LAUNCHERS = (
-    _Variables("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
-    _Variables(
-        "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"
-    ),
-    _Variables(
-        "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE", "SLURM_NODEID"
-    ),
-)
-
 _current: ContextVar[DistributedContext | None] = ContextVar("fedsynth_distributed_context", default=None)
 
 
 def current_context() -> DistributedContext:
-    """Return the context that datasets use: `use_context`'s, else what the environment says now."""
-    return _current.get() or DistributedContext.from_env()
+    """Return the context that datasets use: `use_context`'s, else what this module's sources say now.
+
+    Raises UsageError where two of them disagree, and what `DistributedContext.from_env` raises; warns as that does.
+    """
+    return _current.get() or _agreed([*_libraries(), *read_claims(os.environ)])
 
 
 @contextlib.contextmanager
 def use_context(context: DistributedContext) -> Iterator[DistributedContext]:
-    """Make `context` the current one, in this thread, for as long as the block runs."""
+    """Make `context` the current one, in this thread, for as long as the block runs; nothing else is asked then."""
     token = _current.set(context)
     try:
         yield context
     finally:
         _current.reset(token)
+
+
+def _libraries() -> Iterator[Claim]:
+    """Yield what pfl-research and torch.distributed say, as far as they are imported and started."""
+    workers = pfl_workers()
+    if workers is not None:
+        several = workers.world_size > 1  # its local numbers, where it is alone, are the environment's
+        local = (workers.local_rank, workers.local_size) if several else (0, 1)
+        yield Claim("pfl", workers.global_rank, workers.world_size, local)
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        yield Claim("torch.distributed", distributed.get_rank(), distributed.get_world_size(), None)
+
+
+def _agreed(claims: Sequence[Claim]) -> DistributedContext:
+    claims = [claim for claim in claims if not any(_started(claim, other) for other in claims)]
+    for other in claims[1:]:
+        if (other.rank, other.world_size) != (claims[0].rank, claims[0].world_size):
+            raise UsageError(
+                f"{claims[0]}, but {other}; expected the same of both; start the workers in one way, unset what isn't "
+                f"meant, {_OWN_WAY}"
+            )
+    if not claims:
+        _warn_of_tasks()
+        return DistributedContext()
+    first = claims[0]
+    if first.world_size > 1 and not any(claim.launched for claim in claims):
+        _warn(f"{first}, is assumed, although neither torchrun nor torch.distributed says so; start with torchrun")
+    return _context(first, claims)
+
+
+def _started(outer: Claim, inner: Claim) -> bool:
+    """Whether one launcher started the other, once or once a node, and so only says which node this is."""
+    if not outer.starts_launchers or inner.world_size <= outer.world_size:
+        return False
+    return outer.world_size in (1, inner.world_size // inner.local[1] if inner.local else 0)
+
+
+def _context(first: Claim, claims: Sequence[Claim]) -> DistributedContext:
+    local = next((claim.local for claim in claims if claim.local), (first.rank, first.world_size))
+    try:
+        return DistributedContext(first.rank, first.world_size, *local)
+    except UsageError as error:
+        raise UsageError(f"{first.source}: {error}") from error
+
+
+def _warn_of_tasks() -> None:
+    tasks = unlaunched_tasks(os.environ)
+    if tasks:
+        _warn(f"{tasks}, but srun did not start this process; it is assumed to be the only worker; start it with srun")
+
+
+def _warn(text: str) -> None:
+    warnings.warn(f"{text}, {_OWN_WAY}", UserWarning, stacklevel=4)
 
 
 def _check_rank(rank_name: str, rank: int, size_name: str, size: int) -> None:
@@ -105,60 +148,3 @@ def _check_rank(rank_name: str, rank: int, size_name: str, size: int) -> None:
         raise UsageError(
             f"{rank_name} is {rank} and {size_name} {size}, expected 0 to {size - 1}; check how the workers are started"
         )
-
-
-def _from_variables(environ: Mapping[str, str], names: _Variables) -> DistributedContext:
-    rank, world_size = (_number(environ, name) for name in (names.rank, names.world_size))
-    if rank is None or world_size is None:
-        missing, present = (names.rank, names.world_size)[:: 1 if rank is None else -1]
-        raise UsageError(f"{present} is set but {missing} is not, expected both; set it or unset the other")
-    local_rank, local_size = _number(environ, names.local_rank), _local_size(environ, names, world_size)
-    if local_size is None and local_rank not in (None, rank):
-        raise UsageError(
-            f"{names.rank} is {rank} and {names.local_rank} {local_rank} but {names.local_size} is not set, expected "
-            "the number of workers on this node; set it"
-        )
-    local_size = world_size if local_size is None else local_size
-    if local_rank is None:
-        local_rank = rank % max(local_size, 1)
-    try:
-        return DistributedContext(rank, world_size, local_rank, local_size)
-    except UsageError as error:
-        variables = ", ".join(f"{name}={environ.get(name, 'unset')}" for name in vars(names).values() if name)
-        raise UsageError(f"{variables}: {error}") from error
-
-
-def _local_size(environ: Mapping[str, str], names: _Variables, world_size: int) -> int | None:
-    """Return how many workers this node has, None where nothing says so."""
-    local_size = _number(environ, names.local_size)
-    if not names.local_sizes:
-        return local_size
-    if not environ.get(names.local_sizes):
-        return None if local_size is None else min(local_size, world_size)
-    sizes = _expanded(names.local_sizes, environ[names.local_sizes])
-    node = _number(environ, names.node) or 0
-    if not 0 <= node < len(sizes):
-        raise UsageError(
-            f"{names.node} is {node} but {names.local_sizes} {environ[names.local_sizes]!r}, expected 0 to "
-            f"{len(sizes) - 1}; check how the workers are started"
-        )
-    return sizes[node]
-
-
-def _expanded(name: str, text: str) -> list[int]:
-    """Return the nodes' sizes: `3(x2),1` -> [3, 3, 1]."""
-    sizes = []
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d+)(?:\(x(\d+)\))?\s*", part)
-        if not found:
-            raise UsageError(f"{name} is {text!r}, expected sizes such as '3(x2),1'; check how the workers are started")
-        sizes += [int(found[1])] * int(found[2] or 1)
-    return sizes
-
-
-def _number(environ: Mapping[str, str], name: str) -> int | None:
-    text = environ.get(name)
-    try:
-        return None if text is None else int(text)
-    except ValueError:
-        raise UsageError(f"{name} is {text!r}, expected a whole number; check how the workers are started") from None

@@ -15,8 +15,9 @@ from fedsynth.federated.arrays import ArrayTypes, Samples, read_arrays
 from fedsynth.federated.dataset import AbstractDataset, DatasetSplit, TabularDataset
 from fedsynth.federated.disk_cache import CachedArrays, cached_arrays
 from fedsynth.federated.federated_dataset import FederatedDataset
+from fedsynth.federated.pytorch import PyTorchTensorDataset
 from fedsynth.federated.sampling import UserSampler, get_user_sampler
-from fedsynth.federated.torch import PyTorchTensorDataset, import_torch
+from fedsynth.federated.torch import check_device, to_tensor
 from fedsynth.leaf.lazy import LazyLeafFile
 from fedsynth.records.layout import TEST, TRAIN, json_files, meta_dir, settled
 from fedsynth.records.origin import find_origin
@@ -155,6 +156,7 @@ def load(
     user_sampler: str | UserSampler = "random",
     seed: int | None = None,
     framework: str = "numpy",
+    device: Any | None = None,
     weights: bool = True,
     dtype: DTypeLike = np.float64,
     label_dtype: DTypeLike = np.int64,
@@ -163,11 +165,12 @@ def load(
     """Return the users of data_dir/subset: train, test, all_data or another stage's folder.
 
     user_sampler: 'random', 'minimize_reuse' or a function that draws an id; seed: see FederatedDatasetBase;
-    framework: 'numpy' for `TabularDataset`s, 'torch' for `PyTorchTensorDataset`s (features, labels); weights: whether
-    to share users out among workers by their num_samples; dtype, label_dtype, cache: see `LeafDataset`, which also
-    says what is raised. Raises UsageError for an unknown name, ImportError for 'torch' without torch.
+    framework: 'numpy' for `TabularDataset`s, 'torch' for `PyTorchTensorDataset`s (features, labels); device: where
+    the tensors go, by default to pfl-research's device where that is imported, else to the CPU; weights: whether to
+    share users out among workers by their num_samples; dtype, label_dtype, cache: see `LeafDataset`, which also says
+    what is raised. Raises UsageError for an unknown name or device, ImportError for 'torch' without torch.
     """
-    convert = _converter(framework)
+    convert = _converter(framework, device)
     dataset = LeafDataset(Path(data_dir) / subset, dtype=dtype, label_dtype=label_dtype, cache=cache)
     make = partial(_load_user, dataset, convert)
     return _federated(dataset, dataset.user_ids, make, user_sampler, seed, weights)
@@ -179,6 +182,7 @@ def load_splits(
     user_sampler: str | UserSampler = "random",
     seed: int | None = None,
     framework: str = "numpy",
+    device: Any | None = None,
     weights: bool = True,
     dtype: DTypeLike = np.float64,
     label_dtype: DTypeLike = np.int64,
@@ -187,9 +191,9 @@ def load_splits(
     """Return the users who are in data/train and data/test, each a `DatasetSplit` of the two, in train's order.
 
     The arguments are those of `load`; weights count the samples of the train part. Raises StageError if there is no
-    such user, as after `-t user`, and what `load` raises.
+    such user, as after splitting by user, and what `load` raises.
     """
-    convert = _converter(framework)
+    convert = _converter(framework, device)
     train, val = (
         LeafDataset(Path(data_dir) / subset, dtype=dtype, label_dtype=label_dtype, cache=cache)
         for subset in (TRAIN, TEST)
@@ -198,7 +202,7 @@ def load_splits(
     if not users:
         raise StageError(
             f"{data_dir}: no user is in both {TRAIN} and {TEST}, expected the users' samples to be split between them; "
-            "run preprocess with `-t sample` instead of `-t user`"
+            "preprocess again and split by sample instead of by user"
         )
     return _federated(train, users, partial(_load_split, train, val, convert), user_sampler, seed, weights)
 
@@ -231,32 +235,32 @@ def _load_split(
     return DatasetSplit(convert(train[user_id]), convert(val[user_id]))
 
 
-def _converter(framework: str) -> Callable[[TabularDataset], AbstractDataset]:
-    if framework not in _CONVERTERS:
-        raise UsageError(f"unknown framework {framework!r}, expected one of {', '.join(map(repr, _CONVERTERS))}")
+def _converter(framework: str, device: Any | None) -> Callable[[TabularDataset], AbstractDataset]:
+    if framework not in ("numpy", "torch"):
+        raise UsageError(f"unknown framework {framework!r}, expected one of 'numpy', 'torch'")
     if framework == "torch":
-        import_torch()
-    return _CONVERTERS[framework]
+        check_device(device)
+        return partial(_to_tensors, device)
+    if device is not None:
+        raise UsageError(f"device is {device!r} but framework 'numpy', expected None; pass framework='torch'")
+    return _as_it_is
 
 
 def _as_it_is(user: TabularDataset) -> AbstractDataset:
     return user
 
 
-def _to_tensors(user: TabularDataset) -> AbstractDataset:
+def _to_tensors(device: Any | None, user: TabularDataset) -> AbstractDataset:
     for name, array in (("features", user.features), ("labels", user.labels)):
         if array.dtype.kind == "O":
             raise DataError(
                 f'user "{user.user_id}" has {name} that are not all numbers, expected them for torch; load numpy'
             )
     try:
-        tensors = tuple(import_torch().tensor(array) for array in user.raw_data)
+        tensors = tuple(to_tensor(array, device) for array in user.raw_data)
     except (TypeError, ValueError) as error:
         raise UsageError(f'user "{user.user_id}": {error} Expected a dtype and label_dtype that torch has') from error
     return PyTorchTensorDataset(tensors, user_id=user.user_id, metadata=user.metadata)
-
-
-_CONVERTERS: dict[str, Callable[[TabularDataset], AbstractDataset]] = {"numpy": _as_it_is, "torch": _to_tensors}
 
 
 def _positions(files: Sequence[LazyLeafFile]) -> dict[str, tuple[int, int]]:

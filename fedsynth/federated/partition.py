@@ -28,8 +28,9 @@ def partition_by_dirichlet_class_distribution(
     the class's last remaining one, another is wasted. Whenever this user's draws reach a multiple of
     n * spread_distribution_after_num_fails, add the percentage to all proportions and scale them to add up to 1.
 
-    labels: [samples], any values that sort. Memory is linear in the samples, plus 8 MiB. Lengths are drawn in the
-    users' order before all else; everything else comes from one generator, seeded from NumPy's global state.
+    labels: [samples] or [samples, 1], any values that sort. Memory is linear in the samples, plus 8 MiB. Lengths are
+    drawn in the users' order before all else; everything else comes from one generator, seeded from NumPy's global
+    state.
     Raises UsageError for no labels, alpha <= 0, lengths < 1, and a spread that never happens.
     """
     classes = _Classes.of(labels)
@@ -52,6 +53,8 @@ class _Classes:
     @classmethod
     def of(cls, labels: Sequence[Any] | NDArray[Any]) -> _Classes:
         array = np.asarray(labels)
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
         if array.ndim != 1 or array.size == 0:
             raise UsageError(f"labels have shape {array.shape}, expected a flat list of at least one label")
         codes, sizes = _compact(array) or _unique(array)

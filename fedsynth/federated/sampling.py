@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fedsynth.errors import UsageError
 from fedsynth.federated.arguments import whole_number
 from fedsynth.federated.distributed import current_context
+from fedsynth.federated.draws import Pin, note_pin
 
 UserSampler = Callable[[], Any]
 DataSampler = Callable[[int], Sequence[int] | NDArray[np.int64]]
@@ -129,8 +130,9 @@ class CrossSiloUserSampler:
     disjoint lists. Without it, user i of `user_ids` lives in silo i % n, n = num_silos or the number of workers.
 
     Silos are dealt to nodes round robin, each node's silos to its workers round robin, wrapping so that every worker
-    has one. Successive calls go through the workers in rank order, each worker through its own silos in turn.
-    Raises UsageError for an empty silo, a user in two silos, fewer silos than nodes or nodes of different sizes.
+    has one. Successive calls go through the workers in rank order, each worker through its own silos in turn, and the
+    federated datasets give a silo's users to its own worker alone. Raises UsageError for an empty silo, a user in two
+    silos, fewer silos than nodes or nodes of different sizes.
     """
 
     def __init__(
@@ -149,11 +151,14 @@ class CrossSiloUserSampler:
             )
         samplers = [get_user_sampler(sampling_type, users) for users in silos.values()]
         dealt = self.assign_silo_to_process(len(samplers), num_nodes, context.local_size)
-        workers = [_InTurn([samplers[silo] for silo in dealt[worker]]) for worker in range(context.world_size)]
-        self._workers = _InTurn(workers)
+        self._workers = [_InTurn([samplers[silo] for silo in dealt[worker]]) for worker in range(context.world_size)]
+        self._next_worker = MinimizeReuseUserSampler(range(context.world_size))
 
     def __call__(self) -> Any:
-        return self._workers()
+        worker = self._next_worker()
+        user_id = self._workers[worker]()
+        note_pin(Pin(worker, len(self._workers)))
+        return user_id
 
     @staticmethod
     def assign_silo_to_process(num_silos: int, num_nodes: int, num_local_processes: int) -> dict[int, list[int]]:

@@ -24,14 +24,14 @@ TEXT = "This folder was made by fedsynth, which may delete it and all that is in
 
 
 def is_marked(folder: Path) -> bool:
-    """Whether a folder, which is none by way of a link, holds the mark."""
+    """Whether a folder, which is none by way of a link, holds the mark. Raises OSError where that can't be told."""
     mark = folder / NAME
+    if folder.is_symlink() or mark.is_symlink() or not mark.is_file():
+        return False
     try:
-        if folder.is_symlink() or mark.is_symlink() or not mark.is_file():
-            return False
-        with mark.open("rb") as file:
+        with naming(mark), mark.open("rb") as file:
             return TEXT.encode().startswith(file.read(len(TEXT) + 1))  # just made: still empty
-    except OSError:
+    except FileNotFoundError:  # deleted meanwhile
         return False
 
 

@@ -24,7 +24,7 @@ USERS = {"b": ([[1, 2.5], [3, 4]], [0, 1]), "a": ([[5.0, 6.0]], [2])}
 
 
 def cached(folder: Path) -> list[Path]:
-    return sorted((folder / ".arrays").iterdir())
+    return sorted(path for path in (folder / ".arrays").iterdir() if path.name != ".fedsynth")
 
 
 def test_the_cache_is_used_again_and_follows_the_file(write_leaf: WriteLeaf) -> None:
@@ -154,6 +154,94 @@ def test_what_a_killed_run_left_goes_after_an_hour(write_leaf: WriteLeaf) -> Non
     for path in (left, *left.rglob("*")):
         os.utime(path, (0, 0))
     file.write_text(file.read_text() + " ")
-    LeafDataset(file, cache=True)["0"]
+    load_in_a_process(file, True, "0")
     [made] = cached(file.parent)
     assert not made.name.startswith(".new-")
+
+
+def replaced(write_leaf: WriteLeaf, *, same: str) -> LeafDataset:
+    """Put other contents of the same size and time in a cached file's place: into the file itself, or by renaming."""
+    file = write_leaf(USERS)
+    LeafDataset(file, cache=True)["b"]
+    status = file.stat()
+    text = file.read_text().replace("2.5", "9.5")
+    if same == "inode":
+        file.write_text(text)
+    else:
+        (file.parent / "new").write_text(text)
+        (file.parent / "new").rename(file)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    return LeafDataset(file, cache=True)
+
+
+@pytest.mark.parametrize("same", ["inode", "nothing"])
+def test_other_contents_of_the_same_size_and_time_are_never_served(write_leaf: WriteLeaf, same: str) -> None:
+    assert replaced(write_leaf, same=same)["b"].features.tolist() == [[1.0, 9.5], [3.0, 4.0]]
+
+
+def test_a_moved_folder_keeps_its_cache(write_leaf: WriteLeaf, tmp_path: Path) -> None:
+    file = write_leaf(USERS)
+    LeafDataset(file, cache=True)["b"]
+    [made] = cached(file.parent)
+    stamp = (made / "x.npy").stat().st_mtime_ns
+    moved = file.parent.rename(tmp_path / "moved")
+    LeafDataset(moved, cache=True)["b"]
+    assert [path.name for path in cached(moved)] == [made.name]
+    assert (moved / ".arrays" / made.name / "x.npy").stat().st_mtime_ns == stamp
+
+
+def load_in_a_process(file: Path, cache: bool | Path, user: str) -> None:
+    """What is left from before is looked for once in a process."""
+    place = cache if isinstance(cache, bool) else str(cache)
+    script = f"from fedsynth.federated import LeafDataset; LeafDataset({str(file)!r}, cache={place!r})[{user!r}]"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment(), check=True)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_caches_of_files_that_are_gone_go_too(write_leaf: WriteLeaf, tmp_path: Path, beside: bool) -> None:
+    first = write_leaf(USERS, "data/all_data/d_0.json")
+    second = write_leaf({"z": ([[1, 2]], [1])}, "data/all_data/d_1.json")
+    place: bool | Path = beside or tmp_path / "caches"
+    folder = first.parent / ".arrays" if beside else tmp_path / "caches"
+    for file in (first, second):
+        LeafDataset(file, cache=place)[next(iter(LeafDataset(file)))]
+    assert len(list(folder.glob("*-*"))) == 2
+    first.unlink()
+    os.utime(second)
+    load_in_a_process(second, place, "z")
+    assert len(list(folder.glob("*-*"))) == 1
+
+
+def test_the_folder_is_marked_only_if_it_was_made_here(write_leaf: WriteLeaf, tmp_path: Path) -> None:
+    file = write_leaf(USERS)
+    LeafDataset(file, cache=True)["b"]
+    mark = file.parent / ".arrays/.fedsynth"
+    assert mark.read_bytes() == b"This folder was made by fedsynth, which may delete it and all that is in it.\n"
+    own = tmp_path / "own"
+    own.mkdir()
+    LeafDataset(file, cache=own)["b"]
+    assert not (own / ".fedsynth").exists()
+
+
+def test_what_the_cache_did_not_make_stays(write_leaf: WriteLeaf, tmp_path: Path) -> None:
+    file = write_leaf(USERS)
+    LeafDataset(file, cache=True)["b"]
+    [made] = cached(file.parent)
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "x.npy").write_text("mine")
+    folder = file.parent / ".arrays"
+    mine = [folder / "notes.txt", folder / ".new-notes/a.txt", made / "mine.txt", target / "x.npy"]
+    (folder / f"{'0' * 16}-1-2-3-4-f8-i8").symlink_to(target)
+    (folder / ".new-link").symlink_to(target)
+    (folder / ".new-notes").mkdir()
+    for path in mine[:3]:
+        path.write_text("mine")
+    for path in (folder / ".new-notes", *(folder / ".new-notes").iterdir()):
+        os.utime(path, (0, 0))
+    os.utime(file)
+    load_in_a_process(file, True, "b")
+    assert [path.read_text() for path in mine] == ["mine"] * 4
+    assert sorted(path.name for path in made.iterdir()) == ["mine.txt"]
+    assert [path.name for path in target.iterdir()] == ["x.npy"]

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import pickle
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from fedsynth.errors import DataError, StageError, UsageError
 from fedsynth.federated import (
     DatasetSplit,
     DistributedContext,
+    FederatedDataset,
     LeafDataset,
     TabularDataset,
     load,
@@ -27,6 +29,7 @@ from fedsynth.leaf import lazy
 from fedsynth.system import read_at
 from tests.commands import ROOT, fedsynth, generate
 from tests.conftest import WriteLeaf
+from tests.federated.reference import pfl
 
 SHAPES = ROOT / "tests/inputs"
 USERS = {"b": ([[1, 2.5], [3, 4]], [0, 1]), "a": ([[5.0, 6.0]], [2])}
@@ -414,6 +417,53 @@ def test_load_gives_tensors_of_the_same_numbers(pipeline_data: Path) -> None:
                 assert np.array_equal(array, tensor.numpy())
 
 
+def devices(users: FederatedDataset) -> set[str]:
+    [(user, _)] = users.get_cohort(1)
+    parts = user.split() if isinstance(user, DatasetSplit) else [user]
+    return {str(tensor.device) for part in parts for tensor in part.raw_data}
+
+
+@pytest.mark.parametrize("opener", [load, load_splits])
+def test_tensors_are_on_the_device_asked_for(pipeline_data: Path, opener: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.delitem(sys.modules, "pfl.internal.ops.pytorch_ops", raising=False)  # other tests import pfl
+    assert devices(opener(pipeline_data, framework="torch")) == {"cpu"}
+    assert devices(opener(pipeline_data, framework="torch", device="meta")) == {"meta"}
+
+
+def test_tensors_are_on_pfls_device_unless_another_is_asked_for(
+    pipeline_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    pfl()
+    users = load(pipeline_data, framework="torch")
+    monkeypatch.setenv("PFL_PYTORCH_DEVICE", "meta")
+    assert devices(users) == {"meta"}
+    assert devices(load(pipeline_data, framework="torch", device="cpu")) == {"cpu"}
+
+
+def test_tensors_are_on_the_gpu(pipeline_data: Path) -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    assert devices(load(pipeline_data, framework="torch", device="cuda:0")) == {"cuda:0"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"device": "cpu"}, "device is 'cpu' but framework 'numpy', expected None; pass framework='torch'"),
+        ({"device": "gpu", "framework": "torch"}, "device is 'gpu', expected one that torch has"),
+        ({"device": 1.5, "framework": "torch"}, r"device is 1\.5, expected one that torch has"),
+    ],
+)
+def test_devices_that_make_no_sense_are_an_error(pipeline_data: Path, arguments: Any, message: str) -> None:
+    pytest.importorskip("torch")
+    for opener in (load, load_splits):
+        with pytest.raises(UsageError, match=message):
+            opener(pipeline_data, **arguments)
+
+
 def test_types_that_torch_has_not_are_an_error(pipeline_data: Path) -> None:
     pytest.importorskip("torch")
     for dtype in (">f8", "longdouble"):
@@ -465,7 +515,7 @@ def test_splits_after_splitting_by_user_are_an_error(tmp_path: Path) -> None:
     fedsynth(tmp_path, "preprocess", "-s", "niid", "--sf", "1.0", "-k", "0", "-t", "user", "--tf", "0.6")
     drawn = {user.user_id for subset in ("train", "test") for user, _ in load(data, subset).get_cohort(50)}
     assert len(drawn) > 5
-    with pytest.raises(StageError, match=r"no user is in both train and test, .* `-t sample` instead of `-t user`"):
+    with pytest.raises(StageError, match=r"no user is in both train and test, .* split by sample instead of by user"):
         load_splits(data)
 
 

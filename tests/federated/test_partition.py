@@ -81,7 +81,7 @@ def test_remainder_is_dropped() -> None:
     ("arguments", "message"),
     [
         (([], 1.0, lambda: 1), "labels have shape"),
-        (([[1]], 1.0, lambda: 1), "labels have shape"),
+        (([[1, 2]], 1.0, lambda: 1), "labels have shape"),
         (([1], 0.0, lambda: 1), "alpha is 0.0"),
         (([1], -1.0, lambda: 1), "alpha is -1.0"),
         (([1], float("nan"), lambda: 1), "alpha is nan"),

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import itertools
 import multiprocessing
+import pickle
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from fedsynth.errors import UsageError  # noqa: E402
+from fedsynth.errors import DataError, UsageError  # noqa: E402
 from fedsynth.federated import (  # noqa: E402
     Dataset,
     DistributedContext,
@@ -157,8 +158,9 @@ def test_two_cohorts_can_be_read_in_turn() -> None:
 
 def test_dict_users_and_bare_tensors() -> None:
     [(user, _)] = federated(DictUsers()).get_cohort(1)
-    assert {name: tensor.tolist() for name, tensor in user.raw_data.items()} == {"x": [[0.0, 0.0]], "y": [0]}
-    assert [set(batch) for batch in user.iter(1)] == [{"x", "y"}]
+    [batch] = user.iter(1)
+    assert {name: tensor.tolist() for name, tensor in batch.items()} == {"x": [[0.0, 0.0]], "y": [0]}
+    assert [tensor.tolist() for tensor in user.raw_data] == [[[0.0, 0.0]], [0]]
     assert got(federated(BareUsers()).get_cohort(2)) == [(0, [[0]]), (1, [[0, 1]])]
 
 
@@ -297,3 +299,114 @@ def test_iterable_datasets_are_an_error() -> None:
 def test_arguments_that_no_dataloader_takes_are_an_error_at_once(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="expected arguments that a torch DataLoader"):
         federated(**options)
+
+
+def processes() -> set[int | None]:
+    return {process.pid for process in multiprocessing.active_children()}
+
+
+def test_processes_serve_every_cohort_however_the_one_before_ended() -> None:
+    dataset = federated(num_workers=2)
+    list(dataset.get_cohort(5))
+    first = processes()
+    for size in (1, 0, 7):
+        list(dataset.get_cohort(size))
+    half_read = iter(dataset.get_cohort(100))
+    next(half_read)
+    del half_read
+    assert got(dataset.get_cohort(4)) == expected(range(113, 117))
+    assert got(itertools.islice(dataset, 2)) == expected([117, 118])
+    assert got(dataset.get_cohort(2)) == expected([119, 120])
+    assert processes() == first
+    assert len(first) == 2
+
+
+def test_processes_start_anew_for_each_cohort_where_they_are_not_to_stay() -> None:
+    dataset = federated(num_workers=1, persistent_workers=False)
+    assert got(dataset.get_cohort(2)) == expected([0, 1])
+    assert no_children_left()
+    assert got(dataset.get_cohort(2)) == expected([2, 3])
+    assert no_children_left()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_killed_process_is_an_error_and_the_next_cohort_has_others() -> None:
+    dataset = federated(num_workers=1, timeout=1)
+    list(dataset.get_cohort(2))
+    [process] = multiprocessing.active_children()
+    process.kill()
+    process.join()
+    with pytest.raises(RuntimeError, match=r"exited unexpectedly|is killed by signal"):
+        list(dataset.get_cohort(2))
+    assert got(dataset.get_cohort(2)) == expected([4, 5])
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_pytorch_users_pickle_in_the_middle(num_workers: int) -> None:
+    dataset = federated(num_workers=num_workers)
+    list(dataset.get_cohort(3))
+    next(dataset)
+    copy = pickle.loads(pickle.dumps(dataset))
+    for one in (copy, dataset):
+        assert got(one.get_cohort(2)) == expected([4, 5])
+
+
+def test_an_error_drawn_ahead_is_raised_in_its_turn_even_for_a_cohort() -> None:
+    turns = iter([0, 1, None, 3, 4, 5, 6, 7])
+
+    def sampler() -> int:
+        user = next(turns)
+        if user is None:
+            raise LookupError("nobody is there")
+        return user
+
+    dataset = PyTorchFederatedDataset(TensorUsers(), sampler, seed=1, num_workers=1, prefetch_factor=3)
+    assert next(dataset)[0].user_id == 0
+    with pytest.raises(LookupError, match="nobody is there"):
+        dataset.get_cohort(3)
+    assert [user.user_id for user, _ in dataset.get_cohort(2)] == [3, 4]
+
+
+def test_a_collate_fn_without_batches_gets_the_user_itself() -> None:
+    def collate(sample: Any) -> Any:
+        return [tensor * 2 for tensor in sample[:2]]
+
+    dataset = federated(batch_size=None, collate_fn=collate)
+    assert [user.raw_data[1].tolist() for user, _ in dataset.get_cohort(2)] == [[0], [2, 4]]
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda samples: [samples[0][0]], r"a tensor of shape \[2, 2\], expected a first axis of 1 for the one user"),
+        (lambda samples: "text", r"collate_fn made 'text', expected a first axis of 1"),
+    ],
+)
+def test_what_a_collate_fn_makes_has_an_axis_for_the_user(made: Any, message: str) -> None:
+    dataset = PyTorchFederatedDataset(TensorUsers(), lambda: 1, collate_fn=made, seed=1)
+    with pytest.raises(DataError, match=message):
+        next(dataset)
+
+
+def test_mixed_users_go_through_the_collate_fn_too() -> None:
+    dataset = federated(collate_fn=lambda samples: {"x": samples[0][0] + 1, "user_id": "me"})
+    mixture = FederatedDatasetMixture([1.0], [dataset], seed=1)
+    [(user, _)] = mixture.get_cohort(1)
+    assert (user.user_id, [set(batch) for batch in user.iter(None)]) == ("me", [{"x"}])
+
+
+def test_ids_alone_come_before_what_was_loaded_ahead() -> None:
+    dataset = federated(num_workers=1)
+    assert next(dataset)[0].user_id == 0
+    assert [user for user, _ in itertools.islice(dataset.sampler, 2)] == [1, 2]
+    assert got(itertools.islice(dataset, 2)) == expected([3, 4])
+
+
+def test_an_error_while_making_a_user_says_where() -> None:
+    def make(loaded: Any) -> Any:
+        raise LookupError("no such user")
+
+    dataset = federated(make_user_dataset_fn=make, num_workers=1)
+    with pytest.raises(LookupError, match="no such user") as caught:
+        list(dataset.get_cohort(2))
+    assert caught.traceback[-1].name == "make"

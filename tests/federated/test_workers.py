@@ -27,7 +27,8 @@ def run_workers(folder: Path, *arguments: str, **variables: str) -> list[Any]:
         for rank, output in enumerate(outputs):
             worker = {"RANK": rank, "WORLD_SIZE": WORLD_SIZE, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": WORLD_SIZE}
             command = [sys.executable, "-m", "tests.federated.worker", str(output), *arguments]
-            env = environment(**{name: str(value) for name, value in worker.items()}, **variables)
+            torchrun = {"TORCHELASTIC_RUN_ID": "none", **{name: str(value) for name, value in worker.items()}}
+            env = environment(**torchrun, **variables)
             processes.append(subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True))
             stack.callback(processes[-1].kill)
         errors = [process.communicate(timeout=120)[1] for process in processes]

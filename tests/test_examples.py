@@ -42,7 +42,7 @@ def example() -> Any:
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[dict[str, str]], Path]:
     """What is printed, the accuracies and the picture."""
     folder = tmp_path_factory.mktemp("example")
-    arguments = ["--tasks", "60", "--rounds", "15", "--seeds", "2", "--levels", "0", "0.6", "--clusters", "1"]
+    arguments = ["--tasks", "40", "--rounds", "12", "--seeds", "2", "--levels", "0", "0.6", "--clusters", "1"]
     command = [sys.executable, str(ROOT / "examples/train_pfl.py"), *arguments, "--csv", "a.csv", "--picture", "a.png"]
     result = subprocess.run(
         command, cwd=folder, env=environment(PYTHONWARNINGS="ignore"), capture_output=True, text=True, timeout=240

@@ -89,7 +89,9 @@ def test_texts_become_numbers_whose_names_stay(tmp_path: Path) -> None:
         for user in dataset:
             for x, y in zip(dataset[user].features, dataset[user].labels, strict=True):
                 assert words[int(x[0])] == names[y]
-    run(tmp_path, "stats")
+    assert run(tmp_path, "stats").stdout.splitlines()[1] == "DATASET: own"
+    assert (tmp_path / "data/own_labels.png").exists()
+    assert "DATASET: fruit" in run(tmp_path, "stats", "--name", "fruit").stdout
     manifest = json.loads((tmp_path / "meta/manifest.json").read_text())
     assert manifest["stages"]["partition"]["parameters"]["label_names"] == names
 
@@ -118,7 +120,7 @@ def test_clusters_that_exchange_labels_are_known_to_all_that_reads(tmp_path: Pat
     with pytest.raises(fedsynth.errors.StageError, match="there are no true models"):
         dataset.true_model("0")
     run(tmp_path, "stats")
-    assert not (tmp_path / "data/synthetic_models.png").exists()
+    assert (tmp_path / "data/own_labels.png").exists() and not (tmp_path / "data/own_models.png").exists()
 
 
 def test_a_table_with_a_column_of_users_gives_them_back(tmp_path: Path) -> None:
@@ -289,3 +291,9 @@ def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
         "except SystemExit as end: assert end.code == 0\n"
     )
     assert peak_memory(tmp_path, script) < 220e6  # 144 MB of samples, 372 MB of text
+
+
+def test_labels_beyond_64_bits_are_an_error(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", x=np.arange(6), y=np.array([0, 2**64 - 1] * 3, np.uint64))
+    result = run(tmp_path, "partition", "own.npz", "--users", 2, "--scheme", "iid", check=1)
+    assert "expected whole numbers of 64 bits" in result.stderr

@@ -36,8 +36,10 @@ data_dir = option(
     default=Path("data"),
     help="The folder of the stages' folders (default: data); meta/ lies beside it.",
 )
+DATASET_NAME = "synthetic"
+"""LEAF's; somebody's own data, partitioned, is called after its source."""
 dataset_name = option(
-    "--name", default="synthetic", help="The dataset's name (default: synthetic); shakespeare splits in order."
+    "--name", default=DATASET_NAME, help="The dataset's name (default: synthetic); shakespeare splits in order."
 )
 workers = option("-workers", "--workers", type=int, default=1, help="Processes on this machine (1: this one alone).")
 scheduler = option("-scheduler", "--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")

@@ -10,7 +10,7 @@ import click
 
 from fedsynth.cli.console import progress_bar, warn
 from fedsynth.cli.output import say
-from fedsynth.cli.parsing import LeafCommand, data_dir, dataset_name, option, scheduler, workers
+from fedsynth.cli.parsing import DATASET_NAME, LeafCommand, data_dir, dataset_name, option, scheduler, workers
 from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
 
@@ -50,6 +50,8 @@ def stats(
             described = describe(path, features=not no_features, engine=engine, bar=progress_bar)
     if described.note:
         warn(described.note)
+    if name == DATASET_NAME and described.called:
+        name = described.called
     if as_json:
         say(json.dumps(described.as_json(), indent=1, allow_nan=False))
     else:

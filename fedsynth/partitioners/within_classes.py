@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,31 +50,27 @@ class Holdings:
                 self._move(chain, least)
 
     def _find_chain(self, user: int, least: int) -> list[_Step]:
-        """Return the shortest chain that ends at this user, from its end on, empty if there is none."""
-        taken_by: dict[int, _Step] = {}
-        seen: set[int] = set()
-        takers = deque([user])
-        while takers:
-            taker = takers.popleft()
-            for number in self._owned[taker].tolist():
-                if number in seen:
-                    continue
-                seen.add(number)
-                givers = self._owners[number][self._amounts[number] > 1]
-                richest = givers[np.argmax(self._sizes[givers])] if len(givers) else user
-                for giver in givers.tolist():
-                    if giver != user and giver not in taken_by:
-                        taken_by[giver] = (giver, number, taker)
-                        takers.append(giver)
-                if self._sizes[richest] > least:
-                    return self._back(int(richest), user, taken_by)
-        return []
+        """Return the shortest chain that ends at this user, from its end on, empty if there is none.
 
-    def _back(self, giver: int, user: int, taken_by: dict[int, _Step]) -> list[_Step]:
-        chain = [taken_by[giver]]
-        while chain[-1][2] != user:
-            chain.append(taken_by[chain[-1][2]])
-        return chain[::-1]
+        Goes from class to class: each is reached by the one who would take of it, and give of the class before.
+        """
+        reached: dict[int, tuple[int, int]] = dict.fromkeys(self._owned[user].tolist(), (user, -1))
+        waiting = deque(reached)
+        while waiting:
+            number = waiting.popleft()
+            givers = self._owners[number][self._amounts[number] > 1]
+            givers = givers[givers != user]
+            if not len(givers):
+                continue
+            richest = int(givers[np.argmax(self._sizes[givers])])
+            if self._sizes[richest] > least:
+                return _chain(richest, number, reached)
+            others, places = np.unique(self._owned[givers], return_index=True)
+            for other, place in zip(others.tolist(), places.tolist(), strict=True):
+                if other not in reached:
+                    reached[other] = int(givers[place // self._owned.shape[1]]), number
+                    waiting.append(other)
+        return []
 
     def _move(self, chain: Sequence[_Step], least: int) -> None:
         user, donor = chain[0][2], chain[-1][0]
@@ -89,3 +85,13 @@ class Holdings:
             amounts[int(np.searchsorted(self._owners[number], taker))] += size
         self._sizes[donor] -= size
         self._sizes[user] += size
+
+
+def _chain(giver: int, number: int, reached: Mapping[int, tuple[int, int]]) -> list[_Step]:
+    """Go back from the one who can give, of this class, to the one who needs."""
+    chain = []
+    while number >= 0:
+        taker, before = reached[number]
+        chain.append((giver, number, taker))
+        giver, number = taker, before
+    return chain[::-1]

@@ -36,6 +36,8 @@ class Description:
     """What a user should know of where the data is from."""
     label_names: Sequence[str] = ()
     """What labels 0, 1, ... stand for, where that is known."""
+    called: str = ""
+    """A name for the data, "" if its source has none."""
 
     def lines(self, name: str) -> list[str]:
         """Return LEAF's lines, then a table of the measures."""
@@ -72,10 +74,10 @@ def summarize_folder(folder: Path) -> Description:
     files = json_files(folder)
     with unchanged(files):
         manifest = Manifest(settled(folder).parent)
-        note = find_origin(folder, manifest).note
+        origin = find_origin(folder, manifest)
         counts = [count for file in files for count in _num_samples(file, manifest)]
     _require_users(folder, counts)
-    return Description(summarize(counts), None, note)
+    return Description(summarize(counts), None, origin.note, origin.label_names, origin.called)
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, ba
         with bar(f"stats {folder.name}", len(users)) as progress:
             for part in engine.map(measure_file, jobs, progress=progress, users=lambda job: len(job.users)):
                 meter.merge(part)
-    return Description(summarize(counts), meter.measures(), origin.note, origin.label_names)
+    return Description(summarize(counts), meter.measures(), origin.note, origin.label_names, origin.called)
 
 
 def measure(folder: str | Path, *, features: bool = True) -> dict[str, Any]:

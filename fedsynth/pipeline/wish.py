@@ -141,7 +141,9 @@ def _label_names(source: Source, label: str, classes: Column | None) -> Sequence
 
 
 def class_labels(classes: Column) -> NDArray[np.int64]:
-    """Return the number that is written for each class: [classes]."""
+    """Return the number that is written for each class: [classes]. Raises DataError for one beyond 64 bits."""
     if isinstance(classes.values[0], str):
         return np.arange(len(classes.values))
+    if classes.values[-1] >= 2**63:
+        raise DataError(f"labels hold {classes.values[-1]}, expected whole numbers of 64 bits; name another column")
     return np.array(classes.values).astype(np.int64)

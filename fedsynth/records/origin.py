@@ -13,6 +13,7 @@ can be made again, so there any change is an error.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,13 @@ class Origin:
         """What labels 0, 1, ... stand for, where all_data was made of data that names them; [] elsewhere."""
         names = self.stages[-1].parameters.get("label_names") if self.stages else None
         return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
+
+    @property
+    def called(self) -> str:
+        """A name for the data after its source, which fits into a file's name; "" if it was generated or is other."""
+        source = self.stages[-1].parameters.get("source") if self.stages else None
+        stem = Path(source).stem if isinstance(source, str) else ""
+        return re.sub(r"[^A-Za-z0-9_-]+", "_", stem)[:60].strip("_")
 
     @property
     def new_users(self) -> bool:

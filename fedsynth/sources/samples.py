@@ -85,5 +85,5 @@ def _matrix(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     if len(columns) == 1:
         rows = columns[0] if columns[0].ndim > 1 else columns[0][:, np.newaxis]
         return rows.astype(np.uint8) if rows.dtype.kind == "b" else rows
-    whole = all(column.dtype.kind != "f" for column in columns)
+    whole = all(column.dtype.kind != "f" and column.dtype != np.uint64 for column in columns)
     return np.column_stack([column.astype(np.int64 if whole else np.float64) for column in columns])

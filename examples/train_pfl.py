@@ -1,233 +1,275 @@
-"""Does heterogeneity make meta-learning struggle? Train on users of 1, 2, 3 and 5 clusters and see.
+"""From what disagreement on is one model for all worse than none? Train, and see.
 
     pip install torch==2.13.0 'pfl==0.6.*' -e .
     python examples/train_pfl.py
 
-Multinomial logistic regression, which is what the labels come from, in four ways: one model for all users by pfl-
-research's FedAvg; one starting point that each user trains further, by its Reptile; each user alone; and the oracle,
-each user's true model. Prints one table, the mean over users of the accuracy on their validation samples, and draws it.
+Multinomial logistic regression on data whose users disagree in their concepts by a chosen level (`-model shifts`), and
+on LEAF's own process with 1, 2, 3 and 5 clusters. Six ways, each by the mean over users of the accuracy on samples that
+were held out:
+
+    majority        each user's most common label
+    FedAvg          one model for all, by pfl-research's algorithm
+    FedAvg + local  that model, trained further by each user: what pfl-research calls Reptile
+    alone           each user's own model, from zero
+    per cluster     FedAvg among the users of each true cluster, with as many users a round in all
+    oracle          each user's true model: what is left is noise on the labels
+
+Whoever trains locally - a user in a round, after it, or alone - does the same: as many epochs of the same optimizer.
+Prints the means over seeds, then paired differences with 95 percent intervals (Student's t over seeds).
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
-from fedsynth import FederatedDataset, LeafDataset, get_user_sampler, load_splits
-from fedsynth.stats.figures import Axes
-from fedsynth.stats.figures_canvas import GRID, INK, SIZE, TEXT, draw_title, draw_upright, font, new_canvas, save
+from fedsynth import LeafDataset, load_splits, measure
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # about frameworks that are not installed
-    from pfl.aggregate.simulate import SimulatedBackend
-    from pfl.algorithm.base import NNAlgorithmParams, PersonalizedNNAlgorithmParams
+    from chart import Curve, draw
+    from intervals import difference, mean_and_half
+    from pfl.algorithm.base import NNAlgorithmParams
     from pfl.algorithm.federated_averaging import FederatedAveraging
-    from pfl.algorithm.reptile import Reptile
-    from pfl.callback.base import TrainingProcessCallback
     from pfl.hyperparam import NNEvalHyperParams, NNTrainHyperParams
-    from pfl.metrics import Metrics, Weighted, user_average
     from pfl.model.pytorch import PyTorchModel
+    from together import Classifier, Local, TogetherBackend, Users, flat
 
-LOCAL = NNTrainHyperParams(local_batch_size=16, local_num_epochs=5, local_learning_rate=0.05)
-"""What a user does when it is his turn, in FedAvg and in Reptile, and when Reptile's model becomes his own."""
 COHORT = 30
-
-
-class Classifier(torch.nn.Linear):
-    """Multinomial logistic regression, with the loss and the metrics that pfl asks for."""
-
-    def loss(self, x: Any, y: Any, eval: bool = False) -> Any:
-        return torch.nn.functional.cross_entropy(self(x), y)
-
-    def metrics(self, x: Any, y: Any, eval: bool = False) -> dict[str, Any]:
-        return {"accuracy": (Weighted((self(x).argmax(1) == y).sum().item(), len(y)), user_average)}
-
-
-class LastMetrics(TrainingProcessCallback):
-    """Keep the metrics of the last evaluation."""
-
-    def after_central_iteration(self, aggregate_metrics: Any, model: Any, *, central_iteration: int) -> Any:
-        metrics = aggregate_metrics.to_simple_dict()
-        if any("Val" in name for name in metrics):
-            self.accuracies = {name: value for name, value in metrics.items() if "accuracy" in name}
-        return False, Metrics()
-
-    def only(self, *parts: str) -> float:
-        """Return the one accuracy whose name has all these parts."""
-        (value,) = (value for name, value in self.accuracies.items() if all(part in name for part in parts))
-        return float(value)
+"""Users a round."""
+EPOCHS, BATCH = 5, 16
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One dataset and how long to train on it. data: the folder with train and test; rounds: central iterations."""
+    """A dataset on disk, and how to train on it. data: the folder with train and test; rounds: of FedAvg."""
 
     data: Path
     rounds: int
+    local: Local
 
-    def splits(self) -> FederatedDataset:
-        """Return the users, each as the split that the pipeline made, in an order that visits all before any again."""
-        return load_splits(self.data, framework="torch", dtype="float32", user_sampler="minimize_reuse", seed=1)
-
-    def users(self) -> dict[str, tuple[Any, Any]]:
-        """Return each user's train and validation part."""
+    @cached_property
+    def users(self) -> list[tuple[str, Any, Any]]:
+        """Each user's id, and its samples of train and test: x [n, D], y [n]."""
         count = len(LeafDataset(self.data / "train"))
-        return {user.user_id: user.split() for user, _ in self.splits().get_cohort(count)}
+        splits = load_splits(self.data, framework="torch", dtype="float32", user_sampler="minimize_reuse", seed=1)
+        parts = [(user.user_id, user.split()) for user, _ in splits.get_cohort(count)]
+        return [(user_id, train.raw_data, test.raw_data) for user_id, (train, test) in parts]
+
+    @cached_property
+    def true_models(self) -> Any:
+        """[users, D+1, C]."""
+        truth = LeafDataset(self.data / "train")
+        return torch.stack([torch.tensor(truth.true_model(user)).float() for user, _, _ in self.users])
+
+    @cached_property
+    def clusters(self) -> list[list[int]]:
+        """The users of each true cluster, by their places."""
+        truth = LeafDataset(self.data / "train")
+        cluster = [truth[user].metadata["cluster"] for user, _, _ in self.users]
+        return [[place for place, mine in enumerate(cluster) if mine == number] for number in sorted(set(cluster))]
+
+    @cached_property
+    def train(self) -> Users:
+        """What users train on."""
+        return Users.of([part for _, part, _ in self.users], self.true_models.shape[2], self.local.batch_size)
+
+    @cached_property
+    def test(self) -> Users:
+        """What was held out."""
+        return Users.of([part for _, _, part in self.users], self.true_models.shape[2], self.local.batch_size)
+
+    @cached_property
+    def common(self) -> Any:
+        """FedAvg's model of all users, [1, D+1, C]."""
+        return self.average(range(len(self.users)), COHORT)
+
+    def average(self, chosen: Sequence[int], cohort: int) -> Any:
+        """Return FedAvg's model of these users, [1, D+1, C]."""
+        _, dims, classes = self.true_models.shape
+        module = Classifier(dims - 1, classes)
+        FederatedAveraging().run(
+            backend=TogetherBackend(self.train, chosen, self.local),
+            model=PyTorchModel(module, torch.optim.SGD, torch.optim.SGD(module.parameters(), lr=1.0)),
+            algorithm_params=NNAlgorithmParams(
+                central_num_iterations=self.rounds,
+                evaluation_frequency=self.rounds,
+                train_cohort_size=min(cohort, len(chosen)),
+                val_cohort_size=0,
+            ),
+            model_train_params=NNTrainHyperParams(
+                local_batch_size=self.local.batch_size,
+                local_num_epochs=self.local.epochs,
+                local_learning_rate=self.local.learning_rate,
+            ),
+            model_eval_params=NNEvalHyperParams(local_batch_size=None),
+            send_metrics_to_platform=False,
+        )
+        return flat(module)[None]
+
+    def further(self, models: Any) -> Any:
+        """Return every user's own model, [users, D+1, C], after training from these, [users or 1, D+1, C]."""
+        count = len(self.users)
+        return self.train.train(range(count), models.expand(count, -1, -1), self.local)
 
 
-def fedavg(setting: Setting) -> float:
-    """One model for all: trained on cohorts of users, evaluated on everybody's validation part."""
-    users = setting.users()
-    parts = [
-        FederatedDataset(lambda user, part=part: users[user][part], get_user_sampler("minimize_reuse", list(users)))
-        for part in (0, 1)
-    ]
-    params = NNAlgorithmParams(**_schedule(setting, len(users)))
-    return _run(FederatedAveraging(), params, parts[0], parts[1]).only("Val population")
+def majority(setting: Setting) -> Any:
+    """Each user's most common label of train, the first of equally common ones: a bias alone."""
+    models = torch.zeros_like(setting.true_models)
+    models[:, 0] = setting.train.classes.sum(dim=(1, 2))
+    return models
 
 
-def reptile(setting: Setting) -> float:
-    """One start for all: evaluated after each user has trained it on his train part."""
-    fixed = {"val_split_fraction": None, "min_train_size": None, "min_val_size": None}  # the splits are made already
-    params = PersonalizedNNAlgorithmParams(**_schedule(setting, len(setting.users())), **fixed)
-    return _run(Reptile(), params, setting.splits(), setting.splits()).only(
-        "Val population", "val set", "after local training"
-    )
+def per_cluster(setting: Setting) -> Any:
+    """FedAvg within each true cluster; a round's users are shared out by the clusters' sizes."""
+    models = torch.zeros_like(setting.true_models)
+    for members in setting.clusters:
+        models[members] = setting.average(members, max(1, round(COHORT * len(members) / len(setting.users))))
+    return models
 
 
-def alone(setting: Setting) -> float:
-    """Each user's own model, from nothing but his train part, trained until little changes."""
-    return _mean([_train_alone(train.raw_data)(val.raw_data) for train, val in setting.users().values()])
-
-
-def oracle(setting: Setting) -> float:
-    """Each user's true model: what is left is the noise on the labels."""
-    truth = LeafDataset(setting.data / "train")
-    accuracies = []
-    for user, (_, val) in setting.users().items():
-        x, y = val.raw_data
-        model = torch.tensor(truth.true_model(user), dtype=x.dtype)
-        accuracies.append(_accuracy(x @ model[1:] + model[0], y))
-    return _mean(accuracies)
-
-
-METHODS: dict[str, Callable[[Setting], float]] = {
-    "FedAvg": fedavg,
-    "Reptile": reptile,
-    "alone": alone,
-    "oracle": oracle,
+METHODS: dict[str, Callable[[Setting], Any]] = {
+    "majority": majority,
+    "FedAvg": lambda setting: setting.common,
+    "FedAvg + local": lambda setting: setting.further(setting.common),
+    "alone": lambda setting: setting.further(torch.zeros(1, *setting.true_models.shape[1:])),
+    "per cluster": per_cluster,
+    "oracle": lambda setting: setting.true_models,
 }
-TONES = {"FedAvg": "#b9cde3", "Reptile": "#3b6ea8", "alone": "#9a9a9a", "oracle": "#222222"}
+"""Each gives the models that users predict with, [users or 1, D+1, C]."""
+
+PAIRS = (
+    ("FedAvg", "majority"),
+    ("FedAvg", "alone"),
+    ("FedAvg + local", "FedAvg"),
+    ("FedAvg + local", "alone"),
+    ("FedAvg + local", "majority"),
+    ("per cluster", "FedAvg + local"),
+)
 
 
-def make_data(folder: Path, clusters: int, tasks: int) -> Path:
+@dataclass(frozen=True)
+class Case:
+    """A kind of data. family: which curve it is of; options: of `fedsynth generate`.
+
+    learning_rate: of all that train locally, chosen by hand on one seed. For shifts 0.5, with which users alone did
+    better than with 0.05 and 0.1; for LEAF's process 0.05.
+    """
+
+    family: str
+    label: str
+    learning_rate: float
+    options: Sequence[object]
+
+
+def cases(levels: Sequence[float], clusters: Sequence[int]) -> Iterator[Case]:
+    """Yield what is trained on: shifts by level, in three clusters, then LEAF's process by number of clusters."""
+    for level in levels:
+        sizes = ("-mean-size", 200, "-sigma-samples", 1, "-num-dim", 20, "-concept-dims", 8)
+        concepts = ("-prob-clusters", "0.34,0.33,0.33", "-concept-between", level)
+        yield Case("shifts", f"{level:g}", 0.5, ("-model", "shifts", *sizes, *concepts))
+    for count in clusters:
+        yield Case("leaf", str(count), 0.05, ("-prob-clusters", ",".join([repr(1 / count)] * count)))
+
+
+def make_data(folder: Path, case: Case, tasks: int, seed: int) -> Path:
     """Generate and split one dataset with the commands that everybody uses; return its data folder."""
-    probabilities = ",".join([repr(1 / clusters)] * clusters)
     folder.mkdir(parents=True)
-    _fedsynth(folder, "generate", "-num-tasks", tasks, "-prob-clusters", probabilities)
-    _fedsynth(folder, "preprocess", "-k", 10, "-t", "sample", "--tf", 0.6, "--spltseed", 1, "--nochecksum")
+    _fedsynth(folder, "generate", "-num-tasks", tasks, "-seed", seed, *case.options)
+    _fedsynth(folder, "preprocess", "-k", 10, "-t", "sample", "--tf", 0.6, "--spltseed", seed, "--nochecksum")
     return folder / "data"
 
 
-def draw(results: dict[int, dict[str, float]]) -> Image.Image:
-    """Return the table as a picture: for each number of clusters a bar per method."""
-    image, canvas = new_canvas()
-    axes = Axes(150, 150, SIZE[0] - 40, SIZE[1] - 130, 1.0)
-    for tenth in range(0, 11, 2):
-        canvas.line([(axes.left, axes.y(tenth / 10)), (axes.right, axes.y(tenth / 10))], GRID, 2)
-        canvas.text((axes.left - 16, axes.y(tenth / 10)), f"{tenth / 10:.1f}", INK, font(), anchor="rm")
-    columns = len(results) * (len(METHODS) + 1)
-    for group, (clusters, accuracies) in enumerate(results.items()):
-        for number, (method, accuracy) in enumerate(accuracies.items()):
-            first, last = axes.column(group * (len(METHODS) + 1) + number, columns)
-            canvas.rectangle([first + 2, axes.y(accuracy), last - 2, axes.lower], TONES[method])
-            canvas.text(((first + last) // 2, axes.y(accuracy) - 6), f"{accuracy:.3f}", INK, font(18), anchor="mb")
-        middle = axes.column(group * (len(METHODS) + 1) + len(METHODS) // 2, columns)[0]
-        label = f"{clusters} cluster{'' if clusters == 1 else 's'}"
-        canvas.text((middle, axes.lower + 18), label, INK, font(), anchor="ma")
-    canvas.line([(axes.left, axes.lower), (axes.right, axes.lower)], INK, 3)
-    for number, (method, tone) in enumerate(TONES.items()):
-        left = axes.left + number * 240
-        canvas.rectangle([left, 88, left + 26, 114], tone)
-        canvas.text((left + 38, 101), method, INK, font(TEXT), anchor="lm")
-    draw_title(canvas, "mean validation accuracy over users")
-    draw_upright(image, "accuracy", 40, (axes.upper + axes.lower) // 2)
-    return image
+@dataclass(frozen=True)
+class Result:
+    """What came out on one dataset. between: `concept.between` as measured, 0 in one cluster; accuracies: by method."""
+
+    case: Case
+    seed: int
+    between: float
+    accuracies: dict[str, float]
+
+
+def run(case: Case, seed: int, tasks: int, rounds: int) -> Result:
+    """Make a dataset, train on it in every way, and evaluate."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = make_data(Path(folder) / "run", case, tasks, seed)
+        setting = Setting(data, rounds, Local(EPOCHS, BATCH, case.learning_rate))
+        torch.manual_seed(seed)
+        found = {name: float(setting.test.accuracies(method(setting)).mean()) for name, method in METHODS.items()}
+        return Result(case, seed, measure(data / "all_data").get("concept.between", 0.0), found)
+
+
+def report(results: Sequence[Result]) -> Iterator[str]:
+    """Yield the lines of both tables: accuracies, and paired differences, mean and half the interval over seeds."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.case.family, result.case.label), []).append(result)
+    between = {key: mean_and_half([one.between for one in group])[0] for key, group in groups.items()}
+    yield " ".join([f"{'data':<12} {'between':>7}", *(f"{method:>15}" for method in METHODS)])
+    for key, group in groups.items():
+        values = [mean_and_half([one.accuracies[method] for one in group]) for method in METHODS]
+        cells = [f"{mean:.3f} +- {half:.3f}".rjust(15) for mean, half in values]
+        yield " ".join([f"{' '.join(key):<12} {between[key]:7.2f}", *cells])
+    yield ""
+    yield " ".join([f"{'difference':<12}", *(f"{f'{one} - {other}':>29}" for one, other in PAIRS)])
+    for key, group in groups.items():
+        pairs = [difference([one.accuracies for one in group], *pair) for pair in PAIRS]
+        yield " ".join([f"{' '.join(key):<12}", *(f"{mean:+.3f} +- {half:.3f}".rjust(29) for mean, half in pairs)])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the datasets, train on each in every way, print the table and draw it."""
+    """Make the datasets, train on each in every way, print the tables and draw the curve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=300, help="users of each dataset (300)")
-    parser.add_argument("--rounds", type=int, default=400, help="central iterations (400)")
-    parser.add_argument("--clusters", type=int, nargs="+", default=[1, 2, 3, 5], help="numbers of clusters (1 2 3 5)")
+    parser.add_argument("--rounds", type=int, default=300, help="central iterations (300)")
+    parser.add_argument("--seeds", type=int, default=5, help="datasets of each kind (5)")
+    parser.add_argument("--levels", type=float, nargs="*", default=[0, 0.1, 0.2, 0.4, 0.6], help="concept.between")
+    parser.add_argument("--clusters", type=int, nargs="*", default=[1, 2, 3, 5], help="LEAF's numbers of clusters")
     parser.add_argument("--picture", type=Path, default=Path("train_pfl.png"), help="where to draw (train_pfl.png)")
+    parser.add_argument("--csv", type=Path, help="where to write every accuracy")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # more only wait for each other on so small a model
-    results = {}
-    print(" ".join([f"{'clusters':>8}", *(f"{method:>8}" for method in METHODS)]))
-    with tempfile.TemporaryDirectory() as folder:
-        for clusters in options.clusters:
-            setting = Setting(make_data(Path(folder) / str(clusters), clusters, options.tasks), options.rounds)
-            results[clusters] = {method: run(setting) for method, run in METHODS.items()}
-            print(" ".join([f"{clusters:>8}", *(f"{value:8.3f}" for value in results[clusters].values())]), flush=True)
-    save(draw(results), options.picture)
+    results = []
+    for case in cases(options.levels, options.clusters):
+        for seed in range(1, options.seeds + 1):
+            results.append(run(case, seed, options.tasks, options.rounds))
+            print(f"{case.family} {case.label}, seed {seed}: done", file=sys.stderr, flush=True)
+    print("\n".join(report(results)))
+    if options.csv is not None:
+        write_csv(results, options.csv)
+    curves = [result for result in results if result.case.family == "shifts"]
+    if curves:
+        draw([_curve(method, curves) for method in METHODS], options.picture)
 
 
-def _schedule(setting: Setting, users: int) -> dict[str, Any]:
-    """Return how long to train; the last iteration is an evaluation of all users."""
-    return {
-        "central_num_iterations": setting.rounds + 1,
-        "evaluation_frequency": setting.rounds,
-        "train_cohort_size": min(COHORT, users),
-        "val_cohort_size": users,
-    }
+def write_csv(results: Sequence[Result], path: Path) -> None:
+    """Write one line for each dataset."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["family", "case", "seed", "between", *METHODS])
+        writer.writerows(
+            [one.case.family, one.case.label, one.seed, one.between, *one.accuracies.values()] for one in results
+        )
 
 
-def _run(algorithm: Any, params: Any, training: FederatedDataset, validation: FederatedDataset) -> LastMetrics:
-    torch.manual_seed(0)
-    module = Classifier(60, 5)
-    last = LastMetrics()
-    algorithm.run(
-        backend=SimulatedBackend(training_data=training, val_data=validation),
-        model=PyTorchModel(module, torch.optim.SGD, torch.optim.SGD(module.parameters(), lr=1.0)),
-        algorithm_params=params,
-        model_train_params=LOCAL,
-        model_eval_params=NNEvalHyperParams(local_batch_size=None),
-        callbacks=[last],
-        send_metrics_to_platform=False,
-    )
-    return last
-
-
-def _train_alone(samples: tuple[Any, Any]) -> Callable[[tuple[Any, Any]], float]:
-    x, y = samples
-    module = Classifier(60, 5)
-    torch.nn.init.zeros_(module.weight)
-    optimizer = torch.optim.Adam(module.parameters(), lr=0.05, weight_decay=1e-3)
-    for _ in range(100):
-        optimizer.zero_grad()
-        module.loss(x, y).backward()
-        optimizer.step()
-    return lambda val: _accuracy(module(val[0]), val[1])
-
-
-def _accuracy(logits: Any, labels: Any) -> float:
-    return float((logits.argmax(1) == labels).double().mean())
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _curve(method: str, results: Sequence[Result]) -> Curve:
+    labels = dict.fromkeys(result.case.label for result in results)
+    groups = [[result for result in results if result.case.label == label] for label in labels]
+    places = [mean_and_half([one.between for one in group])[0] for group in groups]
+    values = [mean_and_half([one.accuracies[method] for one in group]) for group in groups]
+    return Curve(method, [(place, mean, half) for place, (mean, half) in zip(places, values, strict=True)])
 
 
 def _fedsynth(folder: Path, *arguments: object) -> None:

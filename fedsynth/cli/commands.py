@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fedsynth.cli.compare import compare, fit
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
 from fedsynth.cli.generate import generate
 from fedsynth.cli.output import say
@@ -61,6 +62,8 @@ def fedsynth() -> None:
 fedsynth.add_command(generate)
 fedsynth.add_command(partition)
 fedsynth.add_command(stats)
+fedsynth.add_command(compare)
+fedsynth.add_command(fit)
 
 
 @fedsynth.command(cls=LeafCommand)

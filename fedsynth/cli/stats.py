@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -16,7 +17,8 @@ from fedsynth.errors import UsageError
 
 @click.command(cls=LeafCommand)
 @click.argument("folder", default="all_data")
-@option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@option("--json", "as_json", is_flag=True, help="Print JSON and nothing else, and draw no pictures.")
+@option("--pictures", is_flag=True, help="Draw pictures with --json too.")
 @option("--no-features", is_flag=True, help="Leave out the measures that need x, which takes most of the time.")
 @option("--no-measures", is_flag=True, help="LEAF's lines and histogram alone.")
 @dataset_name
@@ -28,6 +30,7 @@ def stats(
     folder: str,
     name: str,
     as_json: bool,
+    pictures: bool,
     no_features: bool,
     no_measures: bool,
     workers: int,
@@ -50,7 +53,18 @@ def stats(
     if name == DATASET_NAME and described.called:
         name = described.called
     if as_json:
-        say(json.dumps(described.as_json(), indent=1))
+        say(json.dumps(described.as_json(), indent=1, allow_nan=False))
     else:
         say("\n".join(described.lines(name)))
-    draw(path, name, described)
+    if pictures or not as_json:
+        drawn = draw(path, name, described)
+        if not as_json and described.measures is not None:
+            say(f"pictures: {_together(drawn)}")
+
+
+def _together(pictures: Sequence[Path]) -> str:
+    """Return paths that differ in the end of their names as one, as shells write it; the first is the histogram's."""
+    here = Path.cwd()
+    names = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in pictures]
+    start = names[0].removesuffix("hist.png")
+    return f"{start}{{{','.join(name.removeprefix(start).removesuffix('.png') for name in names)}}}.png"

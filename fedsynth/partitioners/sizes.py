@@ -38,7 +38,9 @@ def raise_sizes(sizes: NDArray[np.int64], least: int, offset: float) -> NDArray[
     missing, spare = np.maximum(least - sizes, 0), np.maximum(sizes - least, 0)
     if not missing.any():
         return sizes
-    return sizes + missing - whole_parts(spare.astype(float), int(missing.sum()), offset)
+    total = int(spare.sum())
+    ends = (np.cumsum(spare) * int(missing.sum()) + int(offset * total)) // total  # whole: nobody gives too much
+    return sizes + missing - np.diff(ends, prepend=0)
 
 
 def deal_by_size(totals: NDArray[np.int64], request: Request) -> Places:

@@ -91,7 +91,7 @@ class ConceptLevels:
         names = [str(user) for user in range(len(self._sizes))]
         recorded = {"prob_clusters": list(parameters.prob_clusters)}
         truth = Truth(Path("truth.npz"), names, self._sizes, recorded, self._clusters, None, None, models)
-        meter = ConceptMeter(truth, default_rng(SEED))
+        meter = ConceptMeter.draw(truth, default_rng(SEED))
         for user in meter.looks_at:
             models[user, 1:] = draw.model(user)
         for user in meter.probed:

@@ -22,6 +22,7 @@ from fedsynth.records.origin import find_origin, is_changing, unchanged
 from fedsynth.stats.heterogeneity import Measures, Meter
 from fedsynth.stats.summary import Summary, summarize
 from fedsynth.stats.table import table_lines
+from fedsynth.stats.tally import Tally
 from fedsynth.truth import NoTruth, find_truth
 
 
@@ -50,6 +51,7 @@ class Description:
 def find_folder(data_dir: Path, folder: str) -> Path:
     """Return `data/FOLDER`, or FOLDER itself where only that is there. Raises StageError if neither is, or is empty."""
     for path in (data_dir / folder, Path(folder)):
+        _refuse_file(path)
         settle(settled(path).parent)
         if in_use(path):
             return path
@@ -84,10 +86,10 @@ class MeasureJob:
 
     path: Path
     users: range
-    meter: Meter
+    meter: Tally
 
 
-def measure_file(job: MeasureJob, progress: Progress) -> Meter:
+def measure_file(job: MeasureJob, progress: Progress) -> Tally:
     """Return the job's meter with all users of the file; holds one user's values. Raises DataError as `read_values`."""
     check_shared([job.path])
     position = dict(zip(read_head(job.path)["users"], job.users, strict=True))
@@ -99,7 +101,7 @@ def measure_file(job: MeasureJob, progress: Progress) -> Meter:
 def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> Description:
     """Return LEAF's statistics and all measures of a folder, in one pass that checks its files to the end.
 
-    Holds one user's values, and for each user his size and his numbers of labels. features: whether x is parsed.
+    Holds one user's values, and for each user a size and numbers of labels. features: whether x is parsed.
     Raises StageError if the folder has no users or is stale, DataError if a file is damaged, a user is in two files,
     `meta/truth.npz` belongs to another dataset, or anything of it changes meanwhile.
     """
@@ -110,7 +112,8 @@ def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, ba
             users, counts, parts = _users(folder, files)
             truth = find_truth(origin, meta_dir(settled(folder).parent), users, counts)
         known = None if isinstance(truth, NoTruth) else truth
-        meter = Meter(counts, known, no_truth=truth.reason if isinstance(truth, NoTruth) else "", features=features)
+        why_not = truth.reason if isinstance(truth, NoTruth) else ""
+        meter = Meter(counts, known, no_truth=why_not, features=features, names=users)
         jobs = (MeasureJob(file, part, meter.part(part)) for file, part in zip(files, parts, strict=True))
         with bar(f"stats {folder.name}", len(users)) as progress:
             for part in engine.map(measure_file, jobs, progress=progress, users=lambda job: len(job.users)):
@@ -124,6 +127,7 @@ def measure(folder: str | Path, *, features: bool = True) -> dict[str, Any]:
     `left_out` says why each other measure does not apply. For the rest see `describe`.
     """
     path = Path(folder)
+    _refuse_file(path)
     settle(settled(path).parent)
     if not in_use(path):
         raise StageError(f"{path}: missing or empty, expected LEAF data; name another folder")
@@ -178,6 +182,11 @@ def _users(folder: Path, files: Sequence[Path]) -> tuple[list[str], list[int], l
         twice = Counter(users).most_common(1)[0][0]
         raise DataError(f'{folder}: user "{twice}" is in two files, expected each in one; rename one of the two')
     return users, counts, parts
+
+
+def _refuse_file(path: Path) -> None:
+    if path.is_file():
+        raise StageError(f"{path}: a file, expected a folder of LEAF data; name its folder, {path.parent}")
 
 
 def _require_users(folder: Path, users: Sequence[object]) -> None:

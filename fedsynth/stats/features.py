@@ -65,6 +65,11 @@ class FeatureMoments:
         self._within: Floats = np.zeros(0)
         self._between: Floats = np.zeros(0)
 
+    @property
+    def num_features(self) -> int | None:
+        """The number of features, None where users have not the same, or nobody has samples."""
+        return None if self.reason or self._mean is None else len(self._mean)
+
     def add(self, x: Floats | None) -> None:
         """Take the next user's samples, [n, features], at least one; None: they are not numbers of one shape."""
         if self.reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from fedsynth.stats.bins import Bins, choose_bins
 from fedsynth.stats.figures_canvas import (
     BAR,
     BEYOND,
@@ -20,6 +22,7 @@ from fedsynth.stats.figures_canvas import (
     font,
     new_canvas,
     save,
+    text_width,
     tick_step,
 )
 from fedsynth.stats.figures_labels import draw_labels
@@ -51,14 +54,16 @@ class Axes:
 def draw_histogram(summary: Summary, name: str) -> Image.Image:
     """Return the histogram of samples per user with title, axes and a bar for the users beyond the last bin."""
     image, draw = new_canvas()
-    step = tick_step(max([*summary.bins, summary.beyond, 1]))
-    axes = Axes(150, 110, SIZE[0] - 40, SIZE[1] - 130, _ceil_to(max([*summary.bins, summary.beyond, 1]), step))
+    bins = choose_bins(summary)
+    step = tick_step(bins.most)
+    axes = Axes(150, 110, SIZE[0] - 40, SIZE[1] - 130, _ceil_to(bins.most, step))
     _draw_grid(draw, axes, step)
-    columns = len(summary.bins) + 2  # one stays empty, before the bar that has no width on the axis
-    for number, users in enumerate(summary.bins):
+    columns = len(bins.users) + (0 if bins.beyond is None else 2)  # one stays empty, before the bar without a width
+    for number, users in enumerate(bins.users):
         _draw_bar(draw, axes, axes.column(number, columns), users, BAR)
-    _draw_bar(draw, axes, axes.column(columns - 1, columns), summary.beyond, BEYOND)
-    _draw_bin_labels(draw, axes, columns)
+    if bins.beyond is not None:
+        _draw_bar(draw, axes, axes.column(columns - 1, columns), bins.beyond, BEYOND)
+    _draw_bin_labels(draw, axes, bins, columns)
     draw.line([(axes.left, axes.lower), (axes.right, axes.lower)], INK, 3)
     draw_title(draw, f"{name}: samples per user")
     draw.text(((axes.left + axes.right) // 2, SIZE[1] - 40), "number of samples", INK, font(), anchor="mm")
@@ -115,10 +120,19 @@ def _draw_bar(draw: ImageDraw.ImageDraw, axes: Axes, column: tuple[int, int], us
         draw.rectangle([(first + 2, upper), (last - 2, axes.lower)], colour)
 
 
-def _draw_bin_labels(draw: ImageDraw.ImageDraw, axes: Axes, columns: int) -> None:
-    for number, edge in enumerate(BIN_EDGES):
-        x = axes.column(number, columns)[0]
+def _draw_bin_labels(draw: ImageDraw.ImageDraw, axes: Axes, bins: Bins, columns: int) -> None:
+    """Draw the edges of the bins, as many as there is room for; bins of one number have it in their middle."""
+    single = bins.edges[1] - bins.edges[0] == 1
+    shown = bins.edges[:-1] if single else bins.edges
+    width = (axes.right - axes.left) / columns
+    every = math.ceil((text_width(str(bins.edges[-1])) + 16) / width)
+    for number, edge in enumerate(shown):
+        first, last = axes.column(number, columns)
+        x = (first + last) // 2 if single else first
         draw.line([(x, axes.lower), (x, axes.lower + 10)], INK, 2)
-        draw.text((x, axes.lower + 18), str(edge), INK, font(), anchor="ma")
-    first, last = axes.column(columns - 1, columns)
-    draw.text(((first + last) // 2, axes.lower + 18), f">{BIN_EDGES[-1]}", INK, font(), anchor="ma")
+        if number % every == 0:
+            draw.text((x, axes.lower + 18), str(edge), INK, font(), anchor="ma")
+    if bins.beyond is not None:
+        first, last = axes.column(columns - 1, columns)
+        text = f">{bins.edges[-1]}" if bins.edges == BIN_EDGES else f"{bins.edges[-1]}+"  # LEAF's last is closed
+        draw.text(((first + last) // 2, axes.lower + 18), text, INK, font(), anchor="ma")

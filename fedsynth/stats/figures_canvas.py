@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from functools import cache
 from pathlib import Path
 
@@ -35,12 +36,38 @@ def text_width(text: str, size: int = TEXT) -> int:
 
 
 def fitting_text(text: str, width: int, size: int = TEXT) -> str:
-    """Return a text, cut short with dots where it would take more than so many pixels."""
-    if text_width(text, size) <= width:
-        return text
-    while text and text_width(f"{text}...", size) > width:
-        text = text[:-1]
-    return f"{text}..."
+    """Return a text, cut short with dots where it would take more than so many pixels; readable as `readable` has it.
+
+    Looks at no more characters than fit, whatever the text's length.
+    """
+    shown = readable(text[: width + 1])  # none is narrower than a pixel
+    if len(text) <= width and text_width(shown, size) <= width:
+        return shown
+    low, high = 0, len(shown)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if text_width(f"{shown[:middle]}...", size) <= width else (low, middle - 1)
+    return f"{shown[:low]}..."
+
+
+def readable(text: str) -> str:
+    """Return a text with escapes for what the type has no signs for, in quotes if nothing would be seen."""
+    shown = "".join(char if _has_sign(char) else char.encode("unicode_escape").decode() for char in text)
+    return shown if shown.strip() else f'"{shown}"'
+
+
+@cache
+def _has_sign(char: str) -> bool:
+    """Return whether the type has a sign of its own for a character; unpaired surrogates have none."""
+    if not char.isprintable() or "\ud800" <= char <= "\udfff":
+        return False
+    return char.isascii() or _bitmap(char) != _bitmap("\ufffe")
+
+
+def _bitmap(char: str) -> bytes:
+    image = Image.new("L", (2 * TEXT, 2 * TEXT))
+    ImageDraw.Draw(image).text((TEXT // 2, TEXT // 2), char, 255, font())
+    return image.tobytes()
 
 
 def draw_title(draw: ImageDraw.ImageDraw, text: str, width: int = SIZE[0]) -> None:
@@ -48,13 +75,13 @@ def draw_title(draw: ImageDraw.ImageDraw, text: str, width: int = SIZE[0]) -> No
     draw.text((width // 2, 50), fitting_text(text, width - 60, TITLE), INK, font(TITLE), anchor="mm")
 
 
-def draw_upright(image: Image.Image, text: str, x: int, y: int) -> None:
-    """Draw text that reads upwards, centred on a point."""
-    left, upper, right, lower = font().getbbox(text)
+def draw_upright(image: Image.Image, text: str, x: int, y: int, *, size: int = TEXT, hanging: bool = False) -> None:
+    """Draw text that reads upwards, centred on a point; hanging: with its end at the point, below it."""
+    left, upper, right, lower = font(size).getbbox(text)
     label = Image.new("RGB", (math.ceil(right - left) + 8, math.ceil(lower - upper) + 8), WHITE)
-    ImageDraw.Draw(label).text((4 - left, 4 - upper), text, INK, font())
+    ImageDraw.Draw(label).text((4 - left, 4 - upper), text, INK, font(size))
     turned = label.rotate(90, expand=True)
-    image.paste(turned, (x - turned.width // 2, y - turned.height // 2))
+    image.paste(turned, (x - turned.width // 2, y if hanging else y - turned.height // 2))
 
 
 def tick_step(largest: int, ticks: int = 6) -> int:
@@ -65,11 +92,16 @@ def tick_step(largest: int, ticks: int = 6) -> int:
 
 
 def save(image: Image.Image, path: Path) -> Path:
-    """Write a PNG in one step, so that an older picture stays until the new one is whole; return its path."""
-    new = path.with_name(f".{path.name}.new")
-    try:
-        image.save(new, format="PNG", dpi=(192, 192), compress_level=1)  # twice as fast, a third larger
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    """Write a PNG in one step, so that an older picture stays until the new one is whole; return its path.
+
+    The name meanwhile is hidden, new and this call's own: what bears it already, a link too, is never written to.
+    """
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    with new.open("xb") as file:  # fails if there is anything, and follows no link
+        try:
+            image.save(file, format="PNG", dpi=(192, 192), compress_level=1)  # twice as fast, a third larger
+            file.close()  # before the renaming, for Windows
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
     return path

@@ -21,7 +21,7 @@ from fedsynth.stats.figures_canvas import (
     new_canvas,
     text_width,
 )
-from fedsynth.stats.labels import LabelTable
+from fedsynth.stats.labels import Label, LabelTable
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -29,6 +29,9 @@ Floats = NDArray[np.float64]
 MOST_USERS, MOST_CLASSES = 500, 300
 WIDTH, LEFT, MAP_RIGHT, BARS_LEFT, BARS_RIGHT, SCALE_LEFT, UPPER = 1280, 190, 800, 830, 1120, 1170, 150
 """Where things stand, in pixels: the map, the bars right of it, the colour bar; their height depends on the users."""
+
+_LONGEST, _LINE, _LONG = 220, 28, 10**15
+"""Pixels of the longest name, and of a line of upright ones; numbers from which on only the start is named."""
 
 _TALLEST_ROW, _LEAST_HEIGHT, _MOST_HEIGHT = 60, 300, 1000
 _STOPS = np.array([[247, 250, 253], [158, 202, 225], [49, 120, 181], [8, 38, 84]])
@@ -58,14 +61,18 @@ def draw_labels(table: LabelTable, clusters: Ints | None, name: str) -> Image.Im
     classes = _shown_classes(table)
     rows = arrange(table, clusters)
     shares = table.rows(rows.users)[:, classes]
-    image, draw = new_canvas((WIDTH, UPPER + rows.height + 130))
+    names = ClassNames.of([table.names[number] for number in classes])
+    lower = UPPER + rows.height
+    image, draw = new_canvas((WIDTH, lower + names.height + 90))
     top = scale_top(shares)
     image.paste(_heat_map(shares / top, rows), (LEFT, UPPER))
     draw.rectangle([LEFT - 1, UPPER - 1, MAP_RIGHT, UPPER + rows.height], outline=INK)
     _draw_bars(draw, table.sizes[rows.users], rows)
     _draw_scale(image, draw, rows.height, top)
     _draw_groups(draw, rows)
-    _draw_class_names(draw, [str(table.names[number]) for number in classes], UPPER + rows.height)
+    names.draw(image, draw, lower)
+    draw.text(((LEFT + MAP_RIGHT) // 2, lower + names.height + 42), "class", INK, font(), anchor="mm")
+    draw.text(((BARS_LEFT + BARS_RIGHT) // 2, lower + names.height + 42), "number of samples", INK, font(), anchor="mm")
     draw_title(draw, f"{name}: labels of {_counted(len(table.sizes), 'user')}")
     draw.text((WIDTH // 2, 96), _note(table, rows, classes), INK, font(22), anchor="mm")
     draw_upright(image, "users, by cluster" if rows.groups else "users", 30, UPPER + rows.height // 2)
@@ -74,7 +81,7 @@ def draw_labels(table: LabelTable, clusters: Ints | None, name: str) -> Image.Im
 
 def arrange(table: LabelTable, clusters: Ints | None) -> Rows:
     """Return the order of users: by cluster, then majority class, then its share; thinned to at most 500."""
-    cells = np.lexsort((-table.classes, table.counts, table.users))  # each user's last cell is his largest
+    cells = np.lexsort((-table.classes, table.counts, table.users))  # each user's last cell is its largest
     last = np.flatnonzero(np.diff(table.users[cells], append=-1))
     majority, share = np.full(len(table.sizes), len(table.names)), np.zeros(len(table.sizes))
     owners = table.users[cells][last]
@@ -135,8 +142,6 @@ def _draw_bars(draw: ImageDraw.ImageDraw, sizes: Ints, rows: Rows) -> None:
         if size:
             draw.rectangle([BARS_LEFT, first + gap, max(bar_end(size, largest), BARS_LEFT + 2), after - 1 - gap], BAR)
     draw.line([(BARS_LEFT, UPPER), (BARS_LEFT, lower)], INK, 2)
-    middle = (BARS_LEFT + BARS_RIGHT) // 2
-    draw.text((middle, lower + 88), "number of samples", INK, font(), anchor="mm")
 
 
 def _draw_scale(image: Image.Image, draw: ImageDraw.ImageDraw, height: int, top: float) -> None:
@@ -159,15 +164,48 @@ def _draw_groups(draw: ImageDraw.ImageDraw, rows: Rows) -> None:
             draw.text((LEFT - 14, (upper + lower) // 2), f"cluster {cluster}", INK, font(22), anchor="rm")
 
 
-def _draw_class_names(draw: ImageDraw.ImageDraw, names: Sequence[str], lower: int) -> None:
-    width = (MAP_RIGHT - LEFT) / len(names)
-    short = [fitting_text(name, 120, 22) for name in names]
-    step = max(1, math.ceil((max(text_width(name, 22) for name in short) + 14) / width))
-    for number in range(0, len(names), step):
-        x = LEFT + round((number + 0.5) * width)
-        draw.line([(x, lower + 2), (x, lower + 8)], INK, 2)
-        draw.text((x, lower + 14), short[number], INK, font(22), anchor="ma")
-    draw.text(((LEFT + MAP_RIGHT) // 2, lower + 88), "class", INK, font(), anchor="mm")
+@dataclass(frozen=True)
+class ClassNames:
+    """How classes are named. texts: of all; every: how many classes a name stands for, 1 but for lack of room.
+
+    height: pixels that they take below the map; upright: read upwards, where columns are too narrow for them.
+    """
+
+    texts: Sequence[str]
+    every: int
+    height: int
+    upright: bool
+
+    @classmethod
+    def of(cls, names: Sequence[Label]) -> ClassNames:
+        """Choose: across where all fit, numbers too if some don't, upright otherwise."""
+        column = (MAP_RIGHT - LEFT) / len(names)
+        texts = [fitting_text(label_text(name), _LONGEST, 22) for name in names]
+        widest = max(text_width(text, 22) for text in texts)
+        numbers = all(isinstance(name, int | float) for name in names)
+        if widest + 14 <= column or (numbers and widest < _LONGEST / 2):
+            return cls(texts, math.ceil((widest + 14) / column), 40, False)
+        return cls(texts, math.ceil(_LINE / column), widest + 20, True)
+
+    def draw(self, image: Image.Image, draw: ImageDraw.ImageDraw, lower: int) -> None:
+        """Draw them below the map, each with a tick in the middle of its column."""
+        column = (MAP_RIGHT - LEFT) / len(self.texts)
+        for number in range(0, len(self.texts), self.every):
+            x = LEFT + round((number + 0.5) * column)
+            draw.line([(x, lower + 2), (x, lower + 8)], INK, 2)
+            if self.upright:
+                draw_upright(image, self.texts[number], x, lower + 10, size=22, hanging=True)
+            else:
+                draw.text((x, lower + 14), self.texts[number], INK, font(22), anchor="ma")
+
+
+def label_text(label: Label) -> str:
+    """Return a class's name; of a number of many digits, thousands of which Python won't print, only the first."""
+    if not isinstance(label, int) or abs(label) < _LONG:
+        return label if isinstance(label, str) else str(label)
+    digits = int((abs(label).bit_length() - 1) * math.log10(2)) + 1
+    digits += abs(label) >= 10**digits
+    return f"{label // 10 ** (digits - 3) if label > 0 else -(-label // 10 ** (digits - 3))}... ({digits:,} digits)"
 
 
 def _note(table: LabelTable, rows: Rows, classes: Sequence[int]) -> str:

@@ -59,9 +59,11 @@ def draw_models(truth: Truth, name: str) -> Image.Image:
     _draw_frame(image, draw, (across, up), shares)
     sizes = np.array(truth.num_samples)
     clusters = np.zeros(len(sizes), np.int64) if truth.cluster is None else truth.cluster
+    opacity = mark_opacity(len(sizes))
     for user in np.argsort(-sizes, kind="stable").tolist():  # small ones on top
         radius = mark_radius(int(sizes[user]), int(sizes.max()), len(sizes))
-        _paste_mark(image, across.pixel(shown[user, 0]), up.pixel(shown[user, 1]), radius, int(clusters[user]))
+        place = across.pixel(shown[user, 0]), up.pixel(shown[user, 1])
+        _paste_mark(image, place, radius, int(clusters[user]), opacity)
     draw_title(draw, f"{name}: the users' true models")
     _draw_legend(image, draw, truth)
     return image
@@ -69,8 +71,13 @@ def draw_models(truth: Truth, name: str) -> Image.Image:
 
 def mark_radius(size: int, largest: int, users: int) -> int:
     """Return a mark's radius in pixels: its area goes with the number of samples; smaller where there are many."""
-    most = min(28.0, max(9.0, 60 / math.pow(users, 0.2)))
+    most = min(34.0, max(16.0, 90 / math.pow(users, 0.2)))
     return max(3, round(most * math.sqrt(size / max(largest, 1))))
+
+
+def mark_opacity(users: int) -> int:
+    """Return how opaque marks are, 255 fully: of thousands only a part, so that where they lie denser is darker."""
+    return round(215 * min(1.0, max(0.16, math.sqrt(300 / users))))
 
 
 def _axis(values: Floats, start: int, end: int) -> Axis:
@@ -120,7 +127,7 @@ def _draw_legend(image: Image.Image, draw: ImageDraw.ImageDraw, truth: Truth) ->
     left, y = RIGHT + 46, UPPER + 16
     users = np.bincount(truth.cluster, minlength=truth.num_clusters).tolist() if truth.cluster is not None else []
     for cluster, count in enumerate(users[:_MOST_LISTED]):
-        _paste_mark(image, left, y, 12, cluster)
+        _paste_mark(image, (left, y), 12, cluster, 215)
         draw.text(
             (left + 26, y), f"cluster {cluster}: {count:,} user{'' if count == 1 else 's'}", INK, font(22), anchor="lm"
         )
@@ -137,12 +144,13 @@ def _draw_legend(image: Image.Image, draw: ImageDraw.ImageDraw, truth: Truth) ->
         y += 2 * radius + 16
 
 
-def _paste_mark(image: Image.Image, x: int, y: int, radius: int, cluster: int) -> None:
-    """Draw a cluster's mark with a white rim, centred on a pixel."""
+def _paste_mark(image: Image.Image, place: tuple[int, int], radius: int, cluster: int, opacity: int) -> None:
+    """Draw a cluster's mark, centred on a pixel; with a white rim where it is not to show what lies below."""
     shape, rim = SHAPES[cluster % len(SHAPES)], 2 if radius > 6 else 1
-    for size, colour, opacity in ((radius + rim, WHITE, 255), (radius, COLOURS[cluster % len(COLOURS)], 215)):
-        mask = _mask(shape, size, opacity)
-        image.paste(colour, (x - mask.width // 2, y - mask.height // 2), mask)
+    marks = [(radius + rim, WHITE, 255)] if opacity > 200 else []
+    for size, colour, strength in [*marks, (radius, COLOURS[cluster % len(COLOURS)], opacity)]:
+        mask = _mask(shape, size, strength)
+        image.paste(colour, (place[0] - mask.width // 2, place[1] - mask.height // 2), mask)
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+
+from fedsynth.stats.chance import Margins, chance_levels, hellinger
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,6 +32,13 @@ class LabelTable:
     counts: Ints
     sizes: Ints
     names: Sequence[Label]
+
+    @property
+    def totals(self) -> Ints:
+        """All users' samples of each class: [classes]."""
+        totals = np.zeros(len(self.names), np.int64)
+        np.add.at(totals, self.classes, self.counts)
+        return totals
 
     def rows(self, users: Sequence[int]) -> Floats:
         """Return the class shares p of some users: [len(users), classes], zeros for a user without samples."""
@@ -89,26 +97,29 @@ class LabelCounter:
 
 
 def label_measures(table: LabelTable, rng: Generator) -> dict[str, float]:
-    """Return the `label.` measures; `_chance` is the same with all labels dealt at random to users of these sizes.
+    """Return the `label.` measures of users with samples, at least one; the order of users makes no difference.
 
-    The order of users makes no difference. Users without samples don't count. Needs at least one sample.
+    `_chance` is what the measure would be with all labels dealt at random to users of these sizes; `_adjusted` is
+    (value - chance) / (1 - chance): 0 for what chance shows, 1 for users as far apart as can be. It is left out where
+    chance alone gives 1, as among users of one sample each.
     """
-    present = table.sizes[table.users] > 0
     largest = np.zeros(len(table.sizes))
-    np.maximum.at(largest, table.users[present], table.counts[present])
+    np.maximum.at(largest, table.users, table.counts)
     some = table.sizes > 0
-    chance = distances(deal(table, rng))
+    found = distances(table)
+    chance = chance_levels(Margins(table.sizes[some], table.totals), rng)
     return {
         "label.classes_per_user": float(len(table.users) / some.sum()),
         "label.majority_share": float((largest[some] / table.sizes[some]).mean()),
-        **distances(table),
+        **found,
         **{f"{key}_chance": value for key, value in chance.items()},
+        **{f"{key}_adjusted": (found[key] - level) / (1 - level) for key, level in chance.items() if level < 1 - 1e-9},
     }
 
 
 def distances(table: LabelTable) -> dict[str, float]:
     """Return jensen_shannon, hellinger and total_variation; each in [0, 1], 0.0 if all users are alike."""
-    pooled = np.bincount(table.classes, table.counts, len(table.names)) / table.counts.sum()
+    pooled = table.totals / table.counts.sum()
     shares = table.counts / table.sizes[table.users]
     weights = table.sizes / table.counts.sum()
     return {
@@ -116,21 +127,6 @@ def distances(table: LabelTable) -> dict[str, float]:
         "label.hellinger": _hellinger(table, shares),
         "label.total_variation": _total_variation(table, pooled, shares, weights),
     }
-
-
-def deal(table: LabelTable, rng: Generator) -> LabelTable:
-    """Return a table with the same sizes and classes whose labels are shuffled over all samples.
-
-    Users get theirs in the order of their sizes: the result is the same however users are ordered.
-    """
-    left = np.bincount(table.classes, table.counts, len(table.names)).astype(np.int64)
-    classes, counts = [], []
-    for size in np.sort(table.sizes).tolist():
-        drawn = rng.multivariate_hypergeometric(left, size)
-        left -= drawn
-        classes.append(np.flatnonzero(drawn))
-        counts.append(drawn[drawn > 0])
-    return _table(classes, counts, table.names)
 
 
 def _table(classes: Sequence[Any], counts: Sequence[Any], names: Sequence[Label]) -> LabelTable:
@@ -158,11 +154,8 @@ def _hellinger(table: LabelTable, shares: Floats) -> float:
 
     Over ordered pairs of K users that sums up to K^2 - |sum_k sqrt(p_k)|^2, so no pair is looked at.
     """
-    users = int((table.sizes > 0).sum())
-    if users < 2:
-        return 0.0
-    total = np.bincount(table.classes, np.sqrt(shares), len(table.names))
-    return math.sqrt(_clip((users**2 - float(total @ total)) / (users * (users - 1))))
+    roots = np.asarray(np.bincount(table.classes, np.sqrt(shares), len(table.names)), np.float64)
+    return _clip(hellinger(int((table.sizes > 0).sum()), roots))
 
 
 def _total_variation(table: LabelTable, pooled: Floats, shares: Floats, weights: Floats) -> float:

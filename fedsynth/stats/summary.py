@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 BIN_WIDTH = 20
 BIN_EDGES = range(0, 201, BIN_WIDTH)
@@ -17,6 +17,7 @@ class Summary:
     """Samples per user. mean, std: population moments; skewness: Fisher's, 0.0 if all are equal.
 
     bins: users by number of samples, as BIN_EDGES; beyond: users with more than the last edge, whom LEAF drops.
+    num_samples: [users].
     """
 
     users: int
@@ -26,6 +27,10 @@ class Summary:
     skewness: float
     bins: Sequence[int]
     beyond: int
+    num_samples: Sequence[int] = field(repr=False)
+
+    bin_width: ClassVar[int] = BIN_WIDTH
+    edges: ClassVar[Sequence[int]] = BIN_EDGES
 
     @property
     def std_over_mean(self) -> float:
@@ -76,6 +81,7 @@ def summarize(num_samples: Sequence[int]) -> Summary:
         skewness=third / second**1.5 if len(set(num_samples)) > 1 else 0.0,
         bins=_histogram(num_samples),
         beyond=sum(count > BIN_EDGES[-1] for count in num_samples),
+        num_samples=num_samples,
     )
 
 

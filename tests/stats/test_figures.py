@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 from sklearn.decomposition import PCA
 
+from fedsynth.stats.bins import MOST_BINS, choose_bins
 from fedsynth.stats.components import principal_components
 from fedsynth.stats.figures import draw_histogram, draw_plain_histogram, save_pictures
-from fedsynth.stats.figures_canvas import BAR, BEYOND, INK, SIZE, WHITE, tick_step
+from fedsynth.stats.figures_canvas import (
+    BAR,
+    BEYOND,
+    INK,
+    SIZE,
+    WHITE,
+    fitting_text,
+    readable,
+    save,
+    text_width,
+    tick_step,
+)
 from fedsynth.stats.figures_labels import (
     BARS_LEFT,
     BARS_RIGHT,
     COLOURS,
     LEFT,
     MAP_RIGHT,
+    ClassNames,
     Rows,
     arrange,
     bar_end,
     draw_labels,
+    label_text,
     scale_top,
 )
 from fedsynth.stats.figures_models import COLOURS as MARK_COLOURS
-from fedsynth.stats.figures_models import SHAPES, draw_models
-from fedsynth.stats.labels import LabelCounter, LabelTable
-from fedsynth.stats.summary import summarize
+from fedsynth.stats.figures_models import SHAPES, draw_models, mark_opacity, mark_radius
+from fedsynth.stats.labels import Label, LabelCounter, LabelTable
+from fedsynth.stats.summary import BIN_EDGES, summarize
 from fedsynth.truth import Truth, true_models
 
 BAR_RGB, BEYOND_RGB, WHITE_RGB = (ImageColor.getrgb(colour) for colour in (BAR, BEYOND, WHITE))
@@ -70,7 +88,7 @@ def test_bar_beyond_the_bins_has_its_own_colour_and_the_same_scale() -> None:
 def test_any_number_of_users_fits(users: int) -> None:
     image = draw_histogram(summarize([5] * users + [150]), "synthetic")
     assert image.size == SIZE
-    assert len(runs(image, BAR_RGB)) == 2, "the single user shows, however small his bar"
+    assert len(runs(image, BAR_RGB)) == 2, "the single user shows, however small its bar"
     edge = [image.getpixel((x, y)) for x in range(image.width) for y in (0, image.height - 1)]
     assert set(edge) == {WHITE_RGB}
 
@@ -87,6 +105,104 @@ def test_pictures_are_replaced_whole(tmp_path: Path) -> None:
     for path in paths:
         with Image.open(path) as image:
             image.verify()
+
+
+@pytest.mark.parametrize("sizes", [[107] * 30 + [108] * 70, [42], [*range(95, 110)] * 9, [9_000, 20_000, 45_000] * 3])
+def test_bins_are_chosen_by_the_data(sizes: list[int]) -> None:
+    """Where LEAF's would be one bar or two, as after iid sampling."""
+    bins = choose_bins(summarize(sizes))
+    assert bins.beyond is None
+    assert sum(bins.users) == len(sizes)
+    assert 3 <= len(bins.users) <= MOST_BINS
+    for (low, high), users in zip(pairwise(bins.edges), bins.users, strict=True):
+        assert users == sum(low <= size < high for size in sizes)
+    occupied = sum(map(bool, bins.users))
+    assert occupied == min(len(set(sizes)), occupied)
+    assert len(runs(draw_histogram(summarize(sizes), "x"), BAR_RGB)) == runs_expected(bins.users)
+
+
+def runs_expected(users: Sequence[int]) -> int:
+    """A bar each: the rims between them show."""
+    return sum(map(bool, users))
+
+
+@given(st.lists(st.integers(0, 100_000), min_size=1, max_size=60))
+def test_bins_count_every_user_once(sizes: list[int]) -> None:
+    bins = choose_bins(summarize(sizes))
+    assert sum(bins.users) + (bins.beyond or 0) == len(sizes)
+    assert len(bins.edges) == len(bins.users) + 1
+    assert len(bins.users) <= MOST_BINS + 2
+    assert len({high - low for low, high in pairwise(bins.edges)}) == 1
+
+
+def test_leafs_bins_stay_where_they_show_something() -> None:
+    rng = np.random.default_rng(5)
+    summary = summarize(np.minimum(np.exp(rng.normal(3, 2, 500)).astype(int) + 5, 1000).tolist())
+    bins = choose_bins(summary)
+    assert (bins.edges, bins.users, bins.beyond) == (BIN_EDGES, summary.bins, summary.beyond)
+
+
+def test_a_temporary_name_is_hidden_new_and_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, seen = draw_plain_histogram(summarize([5])), []
+    monkeypatch.setattr(Image.Image, "save", lambda self, file, **_: seen.append(Path(file.name).name))
+    for _ in range(2):
+        save(image, tmp_path / "a.png")
+    assert len(set(seen)) == 2
+    assert all(name.startswith(".a.png.") and name.endswith(".new") for name in seen)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_picture_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = draw_plain_histogram(summarize([5]))
+    before = save(image, tmp_path / "a.png").read_bytes()
+
+    def fail(self: Image.Image, file: Any, **_: object) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="No space"):
+        save(image, tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_links_are_replaced_and_never_written_through(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name in (".a.png.new", "a.png"):
+        (tmp_path / name).symlink_to(victim)
+    save(draw_plain_histogram(summarize([5])), tmp_path / "a.png")
+    assert victim.read_text() == "mine"
+    assert not (tmp_path / "a.png").is_symlink()
+
+
+def test_pictures_drawn_at_once_are_whole(tmp_path: Path) -> None:
+    summary = summarize([5, 80, 300])
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: save_pictures(tmp_path, "x", summary, None), range(16)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x_hist.png", "x_hist_nolabel.png"]
+    for path in tmp_path.iterdir():
+        with Image.open(path) as image:
+            image.verify()
+
+
+# type
+
+
+def test_long_texts_are_cut_to_what_fits() -> None:
+    for text in ("x" * 100_000, "i" * 100_000, "a b" * 9, "short"):
+        cut = fitting_text(text, 120)
+        assert text_width(cut) <= 120
+        assert cut == text or (cut.endswith("...") and text_width(f"{text[: len(cut) - 2]}...") > 120)
+
+
+def test_what_can_not_be_drawn_is_spelled() -> None:
+    assert readable("a\ud800b") == "a\\ud800b"
+    assert readable("two\nlines") == "two\\nlines"
+    assert readable("") == '""'
+    assert readable("  ") == '"  "'
+    assert readable("Iris-setosa 5%") == "Iris-setosa 5%"
 
 
 # labels
@@ -180,6 +296,39 @@ def test_bars_are_on_a_logarithmic_axis() -> None:
     assert ends == [BARS_LEFT + round(third * (BARS_RIGHT - BARS_LEFT) / 3) for third in range(4)]
 
 
+def test_every_class_is_named_where_there_is_room() -> None:
+    iris = ClassNames.of(["Iris-setosa", "Iris-versicolor", "Iris-virginica", "a", "b"])
+    assert (iris.every, iris.upright) == (1, True)
+    assert iris.texts[1] == "Iris-versicolor"
+    assert ClassNames.of(["a", "b"]).upright is False
+    numbers = ClassNames.of([*range(60)])
+    assert (numbers.upright, numbers.every > 1) == (False, True)
+    assert ClassNames.of(["", " "]).texts == ['""', '" "']
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        (7, "7"),
+        (-(10**14), "-100000000000000"),
+        (10**15, "100... (16 digits)"),
+        (10**5_000 - 1, "999... (5,000 digits)"),
+        (-(10**5_000), "-100... (5,001 digits)"),
+        ("é", "é"),
+    ],
+    ids=lambda value: "label" if isinstance(value, int) else value,
+)
+def test_numbers_of_many_digits_are_named_by_the_first(label: Label, text: str) -> None:
+    assert label_text(label) == text
+
+
+def test_labels_of_any_length_can_be_drawn() -> None:
+    table = counted([[10**5_000, 3], ["x" * 100_000, "\ud800", "", 10**5_000]])  # type: ignore[list-item]
+    image = draw_labels(table, None, "x" * 100_000)
+    border = [image.getpixel((x, y)) for x in range(image.width) for y in (0, image.height - 1)]
+    assert set(border) == {WHITE_RGB}
+
+
 def test_classes_beyond_the_most_common_are_left_out() -> None:
     table = counted([[*range(400), *range(100, 400)]])
     image, rows = draw_labels(table, None, "x"), arrange(table, None)
@@ -257,6 +406,19 @@ def test_any_number_of_models_fits(users: int, clusters: int) -> None:
     border = [image.getpixel((x, y)) for x in range(image.width) for y in (0, image.height - 1)]
     border += [image.getpixel((x, y)) for y in range(image.height) for x in (0, image.width - 1)]
     assert set(border) == {WHITE_RGB}
+
+
+def test_ten_thousand_marks_are_no_solid_mass() -> None:
+    """Where models lie denser it is darker, and marks of many samples are larger than those of few."""
+    assert mark_opacity(200) == 215 > mark_opacity(1_000) > mark_opacity(10_000) > 0
+    rng = np.random.default_rng(8)
+    truth = truth_of(rng.normal(size=(10_000, 2, 2)), rng.integers(1, 1_000, 10_000).tolist())
+    plot = np.asarray(draw_models(truth, "x").crop((152, 112, 949, 829)).convert("L"), float)
+    middle, edge = plot[258:458, 300:500], plot[100:200, 300:500]
+    assert len(np.unique(plot)) > 50
+    assert middle.mean() < edge.mean() - 20
+    for users in (10, 1_000, 10_000):
+        assert mark_radius(1_000, 1_000, users) >= 5 * mark_radius(5, 1_000, users)
 
 
 def test_clusters_differ_in_shape_or_clearly_in_grey() -> None:

@@ -1,0 +1,70 @@
+"""`compare` and `fit`: folders side by side, and a synthetic twin beside the folder that it is fitted to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from fedsynth.cli.console import progress_bar, warn
+from fedsynth.cli.output import say
+from fedsynth.cli.parsing import LeafCommand, data_dir, option, scheduler, workers
+from fedsynth.engine import open_engine
+
+
+@click.command(cls=LeafCommand)
+@click.argument("folders", nargs=-1, required=True)
+@option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@option("--no-features", is_flag=True, help="Leave out the measures that need x, which takes most of the time.")
+@workers
+@scheduler
+@data_dir
+def compare(
+    data_dir: Path,
+    folders: tuple[str, ...],
+    as_json: bool,
+    no_features: bool,
+    workers: int,
+    scheduler: str | None,
+) -> None:
+    """Print the measures of folders side by side."""
+    from fedsynth.pipeline.compare import compare as compare_folders  # NumPy
+    from fedsynth.pipeline.stats import find_folder
+
+    paths = [find_folder(data_dir, folder) for folder in folders]
+    with open_engine(workers, scheduler) as engine:
+        shared = [path if engine.local else path.absolute() for path in paths]
+        compared = compare_folders(shared, features=not no_features, engine=engine, bar=progress_bar)
+    for note in compared.notes:
+        warn(note)
+    _show(compared.as_json() if as_json else compared.lines())
+
+
+@click.command(cls=LeafCommand)
+@click.argument("folder", default="all_data")
+@option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@option("--seeds", type=int, default=1, help="Twins to measure, 1 to 3, each with a seed of its own (1).")
+@option("-seed", "--seed", type=int, default=931231, help="The first twin's seed (931231).")
+@workers
+@scheduler
+@data_dir
+def fit(data_dir: Path, folder: str, as_json: bool, seeds: int, seed: int, workers: int, scheduler: str | None) -> None:
+    """Print the command that makes a size-and-label twin of a folder (all_data), and how alike they are."""
+    from fedsynth.cli.targets import command_line
+    from fedsynth.pipeline.fit import fit as fit_folder  # NumPy
+    from fedsynth.pipeline.stats import find_folder
+    from fedsynth.processes.dataset import Dataset
+
+    path = find_folder(data_dir, folder)
+    with open_engine(workers, scheduler) as engine:
+        shared = path if engine.local else path.absolute()
+        fitted = fit_folder(shared, seed=seed, seeds=seeds, engine=engine, bar=progress_bar)
+    if fitted.origin:
+        warn(fitted.origin)
+    command = command_line(Dataset(fitted.parameters), Path("data"))
+    _show({"command": command, **fitted.as_json()} if as_json else [command, "", *fitted.lines()])
+
+
+def _show(result: object) -> None:
+    say("\n".join(result) if isinstance(result, list) else json.dumps(result, indent=1, allow_nan=False))

@@ -1,0 +1,64 @@
+"""Samples that a measure keeps, drawn before any is read, so that no more than those are ever held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Picks:
+    """Which samples of which users are kept. places: by the user's position, the numbers of the samples, in order."""
+
+    places: Mapping[int, Ints]
+
+    def part(self, users: range) -> Picks:
+        """Return those of the users at these consecutive positions."""
+        return Picks({user: self.places[user] for user in users if user in self.places})
+
+    def keeper(self) -> Keeper:
+        """Return what keeps them as they come by."""
+        return Keeper(self)
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Rows of the users that were picked, as far as they came by. rows: by user, [picked, columns]."""
+
+    picks: Picks
+    rows: dict[int, Floats] = field(default_factory=dict)
+
+    def add(self, user: int, values: Floats, most: int | None = None) -> None:
+        """Take a user's samples, [n, columns], and keep the picked ones, at most the first so many."""
+        places = self.picks.places.get(user)
+        if places is not None:
+            self.rows[user] = values[places[:most]]
+
+    def merge(self, other: Keeper) -> None:
+        """Take all that another one, of other users, has kept."""
+        self.rows.update(other.rows)
+
+
+def in_order(names: Sequence[str], num_samples: Sequence[int], least: int = 1) -> list[int]:
+    """Return the positions of the users with so many samples by name: draws from them don't depend on their order."""
+    return sorted((user for user, size in enumerate(num_samples) if size >= least), key=lambda user: names[user])
+
+
+def draw_probe(users: Sequence[int], num_samples: Sequence[int], samples: int, rng: Generator) -> Picks:
+    """Draw so many samples, each from a user who is drawn with the same chance whatever their size."""
+    places: dict[int, list[int]] = {}
+    for user in rng.choice(users, samples).tolist():
+        places.setdefault(user, []).append(int(rng.integers(num_samples[user])))
+    return Picks({user: np.array(numbers) for user, numbers in places.items()})
+
+
+def draw_some(users: Sequence[int], num_samples: Sequence[int], most: int, rng: Generator) -> Picks:
+    """Draw at most so many different samples of each of these users, in random order."""
+    return Picks({user: rng.choice(num_samples[user], min(most, num_samples[user]), replace=False) for user in users})

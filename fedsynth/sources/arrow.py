@@ -191,7 +191,7 @@ def import_arrow(module: str) -> ModuleType:
     except ImportError as error:
         raise EngineError(
             "pyarrow is not installed, and reads all formats but .npz and LEAF's; install the extra `arrow`: "
-            "pip install 'pyarrow >= 15'"
+            "pip install 'pyarrow >= 16.1'"
         ) from error
 
 

@@ -20,7 +20,7 @@ from fedsynth.partitioners.request import Request
 pytestmark = [pytest.mark.filterwarnings("ignore")]
 
 LABELS = np.repeat(np.arange(4), [120, 90, 60, 30])
-USERS, RUNS = 6, 600
+USERS, RUNS = 6, 400
 Deal = Callable[[int, int], Any]
 """A seed and a user -> the user's indices."""
 

@@ -125,14 +125,14 @@ def _draw_classes(shares: Floats, slot_user: Places, waiting: Places, seed: int,
 def _honour(wanted: Places, waiting: Places, slot_class: Places, left: Sizes) -> Places:
     """Give as many slots what they want as there is, the first that wait first; return those that go on waiting."""
     counts = np.bincount(wanted, minlength=len(left))
-    order = grouping(wanted, len(left))
-    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    served = order[rank < np.repeat(left, counts)]
-    slot_class[waiting[served]] = wanted[served]
-    left -= np.minimum(counts, left)
-    still = np.ones(len(waiting), bool)
-    still[served] = False
-    return waiting[still]
+    given = np.minimum(counts, left)
+    by_class = np.split(grouping(wanted, len(left)), np.cumsum(counts)[:-1])
+    served = np.concatenate([slots[:size] for slots, size in zip(by_class, given.tolist(), strict=True)])
+    slot_class[waiting[served]] = np.repeat(np.arange(len(left), dtype=np.int32), given)
+    left -= given
+    return waiting[
+        np.sort(np.concatenate([slots[size:] for slots, size in zip(by_class, given.tolist(), strict=True)]))
+    ]
 
 
 def _blocks(num_users: int, num_classes: int) -> Iterator[slice]:

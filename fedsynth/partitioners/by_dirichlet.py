@@ -130,9 +130,9 @@ def _honour(wanted: Places, waiting: Places, slot_class: Places, left: Sizes) ->
     served = np.concatenate([slots[:size] for slots, size in zip(by_class, given.tolist(), strict=True)])
     slot_class[waiting[served]] = np.repeat(np.arange(len(left), dtype=np.int32), given)
     left -= given
-    return waiting[
-        np.sort(np.concatenate([slots[size:] for slots, size in zip(by_class, given.tolist(), strict=True)]))
-    ]
+    rest = np.concatenate([slots[size:] for slots, size in zip(by_class, given.tolist(), strict=True)])
+    still: Places = waiting[np.sort(rest)]
+    return still
 
 
 def _blocks(num_users: int, num_classes: int) -> Iterator[slice]:

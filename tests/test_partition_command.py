@@ -103,6 +103,16 @@ def test_natural_users_are_those_of_the_column(tmp_path: Path, source: Path) -> 
     assert found["w3"]["x"] == X[3::7].tolist()
 
 
+def test_users_may_differ_in_another_column_than_the_label(tmp_path: Path, source: Path) -> None:
+    run(tmp_path, "partition", "own.npz", "--by", "writer", "--scheme", "classes", "--classes", 1, "--users", 7)
+    found = users(tmp_path / "data/all_data")
+    rows = {tuple(row): number for number, row in enumerate(X.tolist())}
+    for entry in found.values():
+        numbers = [rows[tuple(x)] for x in entry["x"]]
+        assert len({number % 7 for number in numbers}) == 1, "one writer each"
+        assert entry["y"] == [int(Y[number]) for number in numbers]
+
+
 def test_clusters_that_exchange_labels_are_known_to_all_that_reads(tmp_path: Path, source: Path) -> None:
     run(tmp_path, "partition", "own.npz", *OPTIONS, "--clusters", 2, "--swap-labels", 4)
     part = fedsynth.partition(Y, users=20, alpha=0.3, min_samples=10, clusters=2, swap_labels=4)
@@ -240,6 +250,11 @@ def test_only_the_assignment_for_data_that_stays_where_it_is(tmp_path: Path) -> 
         (("own.npz", *OPTIONS, "--label", "x"), 2, "column 'x' for --label is of type float64 of shape (600, 4)"),
         (("own.npz", "--scheme", "dirchlet"), 2, "--scheme is 'dirchlet', expected one of iid"),
         (("own.npz", "--scheme", "natural"), 2, "scheme natural needs --user"),
+        (
+            ("own.npz", "--scheme", "natural", "--user", "writer", "--users", 5),
+            2,
+            "--users makes no sense with scheme nat",
+        ),
         (("own.npz", *OPTIONS, "--user", "writer"), 2, "--user makes no sense with scheme dirichlet"),
         (("own.npz", "--users", 601, "--scheme", "iid", "--x", "x"), 2, "expected at most 600"),
         (("own.npz", *OPTIONS, "--x", "x", "--num-shards", 21), 2, "-num-shards is 21, expected 1 to"),

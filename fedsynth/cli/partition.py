@@ -45,7 +45,7 @@ def _parse_columns(ctx: click.Context, param: click.Parameter, value: str | None
 @option("--users", type=int, help="Number of users.")
 @option("--by", metavar="COLUMN", help="Deal by this column (the label's).")
 @option("--bins", type=int, help="Cut the numbers of --by into so many classes of equal counts.")
-@option("--label", metavar="COLUMN", help="What becomes y (the column of --by, or one called label or y).")
+@option("--label", metavar="COLUMN", help="What becomes y (one called label or y, or the column of --by).")
 @option(
     "--x",
     metavar="COLUMN,...",

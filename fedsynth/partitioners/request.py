@@ -109,6 +109,10 @@ class Request:
 
     def _check_users(self) -> None:
         if self.scheme == "natural":
+            if self.users is not None:
+                raise UsageError(
+                    f"{named('users')} makes no sense with scheme natural, whose users are there; leave it out"
+                )
             if self.min_samples > 1:
                 raise UsageError(
                     f"{named('min_samples')} makes no sense with scheme natural, whose users are as they are; leave "

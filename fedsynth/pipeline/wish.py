@@ -26,8 +26,8 @@ _LABELS = ("label", "y")
 class Wish:
     """A partition of a source. label, by, user: names of columns; x: those that make a sample, see `choose_samples`.
 
-    label: absent, it is the column to deal by, or one that is called label or y; by: absent, it is the label. bins: as
-    many classes are made of the numbers to deal by. targets: levels that the request's knobs are to reach.
+    label: absent, it is a column that is called label or y, or else the one to deal by; by: absent, it is the label.
+    bins: as many classes are made of the numbers to deal by. targets: levels that the request's knobs are to reach.
     """
 
     source: Path
@@ -115,7 +115,7 @@ def read_columns(source: Source, wish: Wish, progress: Progress) -> Columns:
 
 def _label_column(source: Source, wish: Wish) -> str:
     usual = [name for name in _LABELS if name in source.columns]
-    found = wish.label or (wish.by if wish.bins is None else None) or next(iter(usual), None) or wish.by
+    found = wish.label or next(iter(usual), None) or wish.by
     if found is None:
         raise UsageError(
             f"{source.path}: no column is called label or y; name the labels' with {named('label')}: "

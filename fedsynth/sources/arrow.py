@@ -61,9 +61,10 @@ class ArrowSource:
                     break
                 for part in _parts(batch):
                     with _readable(file, self._reader.called):
-                        yield {
+                        values = {
                             name: to_values(file, name, part.column(name), self.columns[name], row) for name in columns
                         }
+                    yield values
                     row += part.num_rows
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -373,9 +374,13 @@ def test_what_is_no_file_is_one_sentence_at_once(kind: str, done: Path) -> None:
 def test_reader_that_finds_a_change_half_moved_says_so_and_stats_finishes_it(done: Path) -> None:
     private = done / "data/.fedsynth"
     with open_workspace(done / "data") as workspace, workspace.draft(["train"]) as draft:
-        shutil.copy(next((done / "data/test").iterdir()), draft.add_folder("train"))
-        draft.add_record(workspace.manifest.stages["split"])
+        new = draft.add_folder("train")
+        shutil.copytree(done / "data/train", new, dirs_exist_ok=True)
+        record = workspace.manifest.stages["split"]
+        outputs = [file for file in record.outputs if file.folder == "train"]
+        draft.add_record(msgspec.structs.replace(record, outputs=outputs))
         draft.seal(done / "data", workspace.manifest)
+        next(new.iterdir()).write_text("{}")
         draft.root.rename(private / "committed")
     with pytest.raises(StageError, match="just being moved into place"):
         LeafDataset(done / "data/test")

@@ -18,7 +18,8 @@ def expected_above(mu: float, sigma: float, room: int) -> float:
     It is the sum of the probabilities to reach each value, P(round(L) >= j) = P(L >= j - 1/2).
     """
     steps = np.arange(1, min(room, _SUMMED) + 1) - 0.5
-    total = float(normal_cdf((mu - np.log(steps)) / sigma).sum())
+    with np.errstate(over="ignore"):  # of a sigma next to nothing: infinity is the right argument
+        total = float(normal_cdf((mu - np.log(steps)) / sigma).sum())
     if room > _SUMMED:
         total += _mean_below(mu, sigma, room) - _mean_below(mu, sigma, _SUMMED)
     return total

@@ -45,7 +45,7 @@ class Spread:
 def draw_classes(lengths: Ints, sizes: Ints, alpha: float, spread: Spread, rng: Generator) -> NDArray[np.integer]:
     """Return the class of each sample, user after user: [sum of lengths].
 
-    As long as no class runs out, no draw is wasted, and a user's n samples are his first n draws. From the first user
+    As long as no class runs out, no draw is wasted, and a user's n samples are their first n draws. From the first user
     on whose draws ask a class for more than it has, users are dealt with one by one: those same draws come first.
     """
     dealer = _Dealer(sizes.tolist(), spread, random.Random(int(rng.integers(2**63))))

@@ -33,7 +33,7 @@ class LeafDataset:
     Features are [n, d] `dtype`, labels [n] `label_dtype`; what is not numbers stays in arrays of objects, [n] strings
     for instance. A user without samples has features (0, d) like the file's first user who has some, (0,) if nobody
     has. A user's entry in hierarchies is in metadata["hierarchy"], and where there is ground truth with clusters, the
-    number of his is in metadata["cluster"].
+    number of their cluster is in metadata["cluster"].
 
     Opening reads the heads of the files; a file's places are found when one of its users is first asked for, and a
     user is decoded each time when asked for. In memory stay the heads and 16 bytes a user. Files are never left open

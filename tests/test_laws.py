@@ -481,6 +481,38 @@ def test_hostile_commit_changes_nothing(done: Path) -> None:
     fedsynth(done, *CHAIN)
 
 
+@pytest.mark.parametrize("link", ["", "folders", "replaced"])
+def test_commit_that_links_out_of_the_data_folder_moves_and_deletes_nothing(done: Path, link: str) -> None:
+    """With `committed/replaced -> ~` in a downloaded folder, all of ~ was moved there, and empty folders deleted."""
+    committed = done / "data/.fedsynth/committed"
+    victim = done / "victim"
+    for part in ("folders", "replaced", "empty", "replaced/empty", "letters"):
+        (victim / part).mkdir(parents=True)
+    change = {"format": 1, "folders": [], "removed": [], "replaced": {}, "meta": [], "records": [], "dropped": []}
+    for name in ("change.json", "letters/one"):
+        (victim / name).write_text(json.dumps(change))
+    if link:
+        for part in ("folders", "replaced"):
+            (committed / part).mkdir(parents=True)
+        (committed / "change.json").write_text(json.dumps(change))
+        (committed / link).rmdir()
+    (committed / link).symlink_to(victim)
+    before = sorted(victim.rglob("*")), contents(done)
+    for command in (CHAIN, ("clean",), ("stats",)):
+        assert "not what a run of fedsynth left there" in fedsynth(done, *command, check=1).stderr
+    assert (sorted(victim.rglob("*")), contents(done)) == before
+
+
+def test_commit_puts_aside_only_what_it_names(done: Path) -> None:
+    committed = done / "data/.fedsynth/committed"
+    for part in ("folders", "replaced/letters"):
+        (committed / part).mkdir(parents=True)
+    change = {"format": 1, "folders": [], "removed": [], "replaced": {}, "meta": [], "records": [], "dropped": []}
+    (committed / "change.json").write_text(json.dumps(change))
+    assert "letters is not part of it" in fedsynth(done, *CHAIN, check=1).stderr
+    assert (committed / "replaced/letters").is_dir()
+
+
 def test_hostile_truths_are_one_sentence(done: Path) -> None:
     """R7, R29: odd compression, bombs, pickles, shapes that do not fit."""
     path = done / "meta/truth.npz"

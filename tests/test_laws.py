@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import io
 import json
 import os
@@ -270,6 +271,41 @@ def test_split_side_that_can_not_be_replaced_is_noticed_before_anything_is(done:
         assert contents(done) == before
     (done / "data/train").unlink()
     fedsynth(done, "split", "--overwrite")
+
+
+@pytest.mark.parametrize("name", ["truth.npz", "manifest.json"])
+def test_folder_where_a_record_goes_is_found_before_anything_is_moved(done: Path, name: str) -> None:
+    place = done / "meta" / name
+    place.unlink()
+    place.mkdir()
+    before = contents(done)
+    for _ in range(2):
+        message = fedsynth(done, *SMALL, "-seed", 5, "--overwrite", check=1).stderr
+        assert str(place) in message
+    assert contents(done) == before
+    place.rmdir()
+    fedsynth(done, *SMALL, "-seed", 5, "--overwrite")
+
+
+def test_commit_of_which_nothing_can_be_moved_never_happened(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a folder of somebody else's in a sticky data folder, or one that is immutable."""
+    before = contents(done)
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.parent == done / "data":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(self))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    for run in (
+        lambda: clean(done / "data"),
+        lambda: preprocess(done / "data", [remove_stage(3)], overwrite=["rem_user_data", "train", "test"]),
+    ):
+        with pytest.raises(PermissionError):
+            run()
+        assert contents(done) == before
+        assert len(LeafDataset(done / "data/train")) > 0
 
 
 # L4: data is described only as what it is; other laws of the kind are in tests/truth

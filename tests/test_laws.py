@@ -154,6 +154,45 @@ def test_processes_that_start_together_share_one_private_folder(tmp_path: Path) 
             assert set(threads.map(make_private, [parent] * 8)) == {parent / ".fedsynth"}
 
 
+def test_private_folder_is_found_when_one_of_a_lower_number_is_gone(tmp_path: Path) -> None:
+    """What waits in it to be moved into place would be forgotten, and two runs could hold two locks."""
+    (tmp_path / "data/.fedsynth").mkdir(parents=True)
+    (tmp_path / "data/.fedsynth/notes.txt").write_text("mine")
+    generate(tmp_path, 5)
+    shutil.rmtree(tmp_path / "data/.fedsynth")
+    (tmp_path / "data/.fedsynth-1/committed").mkdir()
+    with pytest.raises(StageError, match="just being moved into place"):
+        LeafDataset(tmp_path / "data/all_data")
+    fedsynth(tmp_path, *SMALL, check=1)
+    assert not (tmp_path / "data/.fedsynth").exists()
+
+
+def test_unfinished_mark_is_finished_before_anything_is_put_beside_it(tmp_path: Path) -> None:
+    for text in ("", TEXT[:20]):
+        for private in (tmp_path / "data/.fedsynth", tmp_path / "meta/.fedsynth"):
+            shutil.rmtree(private, ignore_errors=True)
+            private.mkdir(parents=True)
+            (private / ".fedsynth").write_text(text)
+        fedsynth(tmp_path, *SMALL)
+        assert (tmp_path / "data/.fedsynth/.fedsynth").read_text() == TEXT
+        assert (tmp_path / "meta/.fedsynth/.fedsynth").read_text() == TEXT
+        shutil.rmtree(tmp_path / "meta")
+        shutil.rmtree(tmp_path / "data")
+
+
+@pytest.mark.parametrize("text", ["", TEXT[:20]])
+def test_empty_file_of_the_marks_name_marks_nothing_that_holds_files(tmp_path: Path, text: str) -> None:
+    generate(tmp_path, 5)
+    for place in ("data", "meta"):
+        shutil.rmtree(tmp_path / place / ".fedsynth")
+        (tmp_path / place / ".fedsynth/making").mkdir(parents=True)
+        (tmp_path / place / ".fedsynth/.fedsynth").write_text(text)
+        (tmp_path / place / ".fedsynth/making/thesis").write_text("mine")
+    fedsynth(tmp_path, *SMALL, "--overwrite")
+    for place in ("data", "meta"):
+        assert (tmp_path / place / ".fedsynth/making/thesis").read_text() == "mine"
+
+
 def test_what_is_kept_is_told(done: Path) -> None:
     (done / "data/train/notes.txt").write_text("mine")
     message = fedsynth(done, "clean").stderr

@@ -540,6 +540,15 @@ def test_format_of_another_version_is_refused(done: Path) -> None:
     assert "Expected format 1, got 99" in message
 
 
+@pytest.mark.parametrize("name", [".fedsynth", ".fedsynth-3", "manifest.json", "truth.npz", "meta"])
+def test_data_folder_whose_records_would_be_where_other_records_are_is_refused(done: Path, name: str) -> None:
+    """In meta/NAME: those of `.fedsynth` were deleted by the next run on `data`, those of truth.npz were in its way."""
+    before = contents(done)
+    assert "this name is for records" in fedsynth(done, *SMALL, "--data-dir", name, check=2).stderr
+    assert contents(done) == before
+    assert sorted(path.name for path in (done / "meta/.fedsynth").iterdir()) == [".fedsynth"]
+
+
 def test_hostile_commit_changes_nothing(done: Path) -> None:
     """R7: a record in a downloaded folder that would replace all_data by nothing."""
     before = contents(done)

@@ -202,7 +202,8 @@ def open_workspace(data_dir: Path) -> Iterator[Workspace]:
     """Lock and repair a data folder. Raises BusyError if another run holds it, StageError if it does not exist."""
     if not data_dir.is_dir():
         raise StageError(f"{data_dir}: no such folder, expected the data folder; generate data first")
-    if data_dir.resolve().name == META:
+    name = data_dir.resolve().name
+    if name == META or name.startswith(NAME) or Path(name).suffix in (".json", ".npz", ".md5", ".txt"):  # as in meta/
         raise UsageError(f"{data_dir}: this name is for records; choose another {named('data_dir')}")
     private = make_private(data_dir)
     with contextlib.ExitStack() as stack:

@@ -312,6 +312,23 @@ def test_split_side_that_can_not_be_replaced_is_noticed_before_anything_is(done:
     fedsynth(done, "split", "--overwrite")
 
 
+def test_intermediate_folders_that_were_deleted_come_back_as_they_were(tmp_path: Path) -> None:
+    """Drawn anew, what is in train would be stale, which was not: without a seed given, too."""
+    generate(tmp_path)
+    command = ("preprocess", "-s", "niid", "--sf", 0.8, "-k", 5, "-t", "sample")
+    fedsynth(tmp_path, *command)
+    before = contents(tmp_path)
+    for gone in (["sampled_data", "rem_user_data"], ["sampled_data"], ["rem_user_data"]):
+        for name in gone:
+            shutil.rmtree(tmp_path / "data" / name)
+        fedsynth(tmp_path, *command)
+        after = contents(tmp_path)
+        assert {name: after[name] for name in after if name.startswith("data/")} == {
+            name: before[name] for name in before if name.startswith("data/")
+        }
+        LeafDataset(tmp_path / "data/train")
+
+
 @pytest.mark.parametrize("name", ["truth.npz", "manifest.json"])
 def test_folder_where_a_record_goes_is_found_before_anything_is_moved(done: Path, name: str) -> None:
     place = done / "meta" / name

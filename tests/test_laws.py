@@ -490,6 +490,29 @@ def test_data_replaced_while_it_is_measured_is_noticed(done: Path, monkeypatch: 
         measure(done / "data/all_data")
 
 
+@pytest.mark.parametrize("folder", ["all_data", "train"])
+def test_truth_is_claimed_only_while_the_data_that_was_opened_stands(done: Path, folder: str) -> None:
+    """Truth that is replaced with the data belongs to no other dataset, and is not to be deleted."""
+    users = LeafDataset(done / "data" / folder)
+    fedsynth(done, *SMALL, "-seed", 8, "--overwrite")
+    with pytest.raises(FedsynthError, match="stale" if folder == "train" else "changed since it was opened"):
+        users.true_model(users.user_ids[0])
+
+
+def test_data_replaced_while_it_is_opened_is_noticed(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fedsynth.federated.loader as loader
+
+    def replace_meanwhile(path: Path) -> Any:
+        found = original(path)
+        fedsynth(done, *SMALL, "-seed", 8, "--overwrite")
+        return found
+
+    original = loader.find_origin
+    monkeypatch.setattr(loader, "find_origin", replace_meanwhile)
+    with pytest.raises(FedsynthError, match="changed while it was read"):
+        LeafDataset(done / "data/all_data")
+
+
 # L5: meta is input
 
 

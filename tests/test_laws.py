@@ -465,10 +465,12 @@ def test_what_is_no_file_is_one_sentence_at_once(kind: str, done: Path) -> None:
 def test_reader_that_finds_a_change_half_moved_says_so_and_stats_finishes_it(done: Path) -> None:
     private = done / "data/.fedsynth"
     with open_workspace(done / "data") as workspace, workspace.draft(["train"]) as draft:
-        shutil.copy(next((done / "data/test").iterdir()), draft.add_folder("train"))
+        shutil.copy(next((done / "data/train").iterdir()), draft.add_folder("train"))
         draft.add_record(workspace.manifest.stages["split"])
         draft.seal(done / "data", workspace.manifest)
         draft.root.rename(private / "committed")
+    new = next((private / "committed/folders/train").iterdir())
+    new.write_bytes(next((done / "data/test").iterdir()).read_bytes())
     with pytest.raises(StageError, match="just being moved into place"):
         LeafDataset(done / "data/test")
     message = fedsynth(done, "stats", check=1).stderr  # this one is not whole: its files are not those recorded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import io
 import json
 import os
@@ -154,6 +155,45 @@ def test_processes_that_start_together_share_one_private_folder(tmp_path: Path) 
             assert set(threads.map(make_private, [parent] * 8)) == {parent / ".fedsynth"}
 
 
+def test_private_folder_is_found_when_one_of_a_lower_number_is_gone(tmp_path: Path) -> None:
+    """What waits in it to be moved into place would be forgotten, and two runs could hold two locks."""
+    (tmp_path / "data/.fedsynth").mkdir(parents=True)
+    (tmp_path / "data/.fedsynth/notes.txt").write_text("mine")
+    generate(tmp_path, 5)
+    shutil.rmtree(tmp_path / "data/.fedsynth")
+    (tmp_path / "data/.fedsynth-1/committed").mkdir()
+    with pytest.raises(StageError, match="just being moved into place"):
+        LeafDataset(tmp_path / "data/all_data")
+    fedsynth(tmp_path, *SMALL, check=1)
+    assert not (tmp_path / "data/.fedsynth").exists()
+
+
+def test_unfinished_mark_is_finished_before_anything_is_put_beside_it(tmp_path: Path) -> None:
+    for text in ("", TEXT[:20]):
+        for private in (tmp_path / "data/.fedsynth", tmp_path / "meta/.fedsynth"):
+            shutil.rmtree(private, ignore_errors=True)
+            private.mkdir(parents=True)
+            (private / ".fedsynth").write_text(text)
+        fedsynth(tmp_path, *SMALL)
+        assert (tmp_path / "data/.fedsynth/.fedsynth").read_text() == TEXT
+        assert (tmp_path / "meta/.fedsynth/.fedsynth").read_text() == TEXT
+        shutil.rmtree(tmp_path / "meta")
+        shutil.rmtree(tmp_path / "data")
+
+
+@pytest.mark.parametrize("text", ["", TEXT[:20]])
+def test_empty_file_of_the_marks_name_marks_nothing_that_holds_files(tmp_path: Path, text: str) -> None:
+    generate(tmp_path, 5)
+    for place in ("data", "meta"):
+        shutil.rmtree(tmp_path / place / ".fedsynth")
+        (tmp_path / place / ".fedsynth/making").mkdir(parents=True)
+        (tmp_path / place / ".fedsynth/.fedsynth").write_text(text)
+        (tmp_path / place / ".fedsynth/making/thesis").write_text("mine")
+    fedsynth(tmp_path, *SMALL, "--overwrite")
+    for place in ("data", "meta"):
+        assert (tmp_path / place / ".fedsynth/making/thesis").read_text() == "mine"
+
+
 def test_what_is_kept_is_told(done: Path) -> None:
     (done / "data/train/notes.txt").write_text("mine")
     message = fedsynth(done, "clean").stderr
@@ -273,6 +313,58 @@ def test_split_side_that_can_not_be_replaced_is_noticed_before_anything_is(done:
     fedsynth(done, "split", "--overwrite")
 
 
+def test_intermediate_folders_that_were_deleted_come_back_as_they_were(tmp_path: Path) -> None:
+    """Drawn anew, what is in train would be stale, which was not: without a seed given, too."""
+    generate(tmp_path)
+    command = ("preprocess", "-s", "niid", "--sf", 0.8, "-k", 5, "-t", "sample")
+    fedsynth(tmp_path, *command)
+    before = contents(tmp_path)
+    for gone in (["sampled_data", "rem_user_data"], ["sampled_data"], ["rem_user_data"]):
+        for name in gone:
+            shutil.rmtree(tmp_path / "data" / name)
+        fedsynth(tmp_path, *command)
+        after = contents(tmp_path)
+        assert {name: after[name] for name in after if name.startswith("data/")} == {
+            name: before[name] for name in before if name.startswith("data/")
+        }
+        LeafDataset(tmp_path / "data/train")
+
+
+@pytest.mark.parametrize("name", ["truth.npz", "manifest.json"])
+def test_folder_where_a_record_goes_is_found_before_anything_is_moved(done: Path, name: str) -> None:
+    place = done / "meta" / name
+    place.unlink()
+    place.mkdir()
+    before = contents(done)
+    for _ in range(2):
+        message = fedsynth(done, *SMALL, "-seed", 5, "--overwrite", check=1).stderr
+        assert str(place) in message
+    assert contents(done) == before
+    place.rmdir()
+    fedsynth(done, *SMALL, "-seed", 5, "--overwrite")
+
+
+def test_commit_of_which_nothing_can_be_moved_never_happened(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a folder of somebody else's in a sticky data folder, or one that is immutable."""
+    before = contents(done)
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.parent == done / "data":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(self))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    for run in (
+        lambda: clean(done / "data"),
+        lambda: preprocess(done / "data", [remove_stage(3)], overwrite=["rem_user_data", "train", "test"]),
+    ):
+        with pytest.raises(PermissionError):
+            run()
+        assert contents(done) == before
+        assert len(LeafDataset(done / "data/train")) > 0
+
+
 # L4: data is described only as what it is; other laws of the kind are in tests/truth
 
 
@@ -374,14 +466,21 @@ def test_what_is_no_file_is_one_sentence_at_once(kind: str, done: Path) -> None:
 def test_reader_that_finds_a_change_half_moved_says_so_and_stats_finishes_it(done: Path) -> None:
     private = done / "data/.fedsynth"
     with open_workspace(done / "data") as workspace, workspace.draft(["train"]) as draft:
+<<<<<<< HEAD
         new = draft.add_folder("train")
         shutil.copytree(done / "data/train", new, dirs_exist_ok=True)
         record = workspace.manifest.stages["split"]
         outputs = [file for file in record.outputs if file.folder == "train"]
         draft.add_record(msgspec.structs.replace(record, outputs=outputs))
+=======
+        shutil.copy(next((done / "data/train").iterdir()), draft.add_folder("train"))
+        draft.add_record(workspace.manifest.stages["split"])
+>>>>>>> attack
         draft.seal(done / "data", workspace.manifest)
         next(new.iterdir()).write_text("{}")
         draft.root.rename(private / "committed")
+    new = next((private / "committed/folders/train").iterdir())
+    new.write_bytes(next((done / "data/test").iterdir()).read_bytes())
     with pytest.raises(StageError, match="just being moved into place"):
         LeafDataset(done / "data/test")
     message = fedsynth(done, "stats", check=1).stderr  # this one is not whole: its files are not those recorded
@@ -401,6 +500,29 @@ def test_data_replaced_while_it_is_measured_is_noticed(done: Path, monkeypatch: 
     monkeypatch.setattr(stats, "find_truth", replace_meanwhile)
     with pytest.raises(FedsynthError, match="changed while it was read"):
         measure(done / "data/all_data")
+
+
+@pytest.mark.parametrize("folder", ["all_data", "train"])
+def test_truth_is_claimed_only_while_the_data_that_was_opened_stands(done: Path, folder: str) -> None:
+    """Truth that is replaced with the data belongs to no other dataset, and is not to be deleted."""
+    users = LeafDataset(done / "data" / folder)
+    fedsynth(done, *SMALL, "-seed", 8, "--overwrite")
+    with pytest.raises(FedsynthError, match="stale" if folder == "train" else "changed since it was opened"):
+        users.true_model(users.user_ids[0])
+
+
+def test_data_replaced_while_it_is_opened_is_noticed(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fedsynth.federated.loader as loader
+
+    def replace_meanwhile(path: Path) -> Any:
+        found = original(path)
+        fedsynth(done, *SMALL, "-seed", 8, "--overwrite")
+        return found
+
+    original = loader.find_origin
+    monkeypatch.setattr(loader, "find_origin", replace_meanwhile)
+    with pytest.raises(FedsynthError, match="changed while it was read"):
+        LeafDataset(done / "data/all_data")
 
 
 # L5: meta is input
@@ -470,6 +592,15 @@ def test_format_of_another_version_is_refused(done: Path) -> None:
     assert "Expected format 1, got 99" in message
 
 
+@pytest.mark.parametrize("name", [".fedsynth", ".fedsynth-3", "manifest.json", "truth.npz", "meta"])
+def test_data_folder_whose_records_would_be_where_other_records_are_is_refused(done: Path, name: str) -> None:
+    """In meta/NAME: those of `.fedsynth` were deleted by the next run on `data`, those of truth.npz were in its way."""
+    before = contents(done)
+    assert "this name is for records" in fedsynth(done, *SMALL, "--data-dir", name, check=2).stderr
+    assert contents(done) == before
+    assert sorted(path.name for path in (done / "meta/.fedsynth").iterdir()) == [".fedsynth"]
+
+
 def test_hostile_commit_changes_nothing(done: Path) -> None:
     """R7: a record in a downloaded folder that would replace all_data by nothing."""
     before = contents(done)
@@ -484,6 +615,38 @@ def test_hostile_commit_changes_nothing(done: Path) -> None:
         assert contents(done) == before
         shutil.rmtree(committed)
     fedsynth(done, *CHAIN)
+
+
+@pytest.mark.parametrize("link", ["", "folders", "replaced"])
+def test_commit_that_links_out_of_the_data_folder_moves_and_deletes_nothing(done: Path, link: str) -> None:
+    """With `committed/replaced -> ~` in a downloaded folder, all of ~ was moved there, and empty folders deleted."""
+    committed = done / "data/.fedsynth/committed"
+    victim = done / "victim"
+    for part in ("folders", "replaced", "empty", "replaced/empty", "letters"):
+        (victim / part).mkdir(parents=True)
+    change = {"format": 1, "folders": [], "removed": [], "replaced": {}, "meta": [], "records": [], "dropped": []}
+    for name in ("change.json", "letters/one"):
+        (victim / name).write_text(json.dumps(change))
+    if link:
+        for part in ("folders", "replaced"):
+            (committed / part).mkdir(parents=True)
+        (committed / "change.json").write_text(json.dumps(change))
+        (committed / link).rmdir()
+    (committed / link).symlink_to(victim)
+    before = sorted(victim.rglob("*")), contents(done)
+    for command in (CHAIN, ("clean",), ("stats",)):
+        assert "not what a run of fedsynth left there" in fedsynth(done, *command, check=1).stderr
+    assert (sorted(victim.rglob("*")), contents(done)) == before
+
+
+def test_commit_puts_aside_only_what_it_names(done: Path) -> None:
+    committed = done / "data/.fedsynth/committed"
+    for part in ("folders", "replaced/letters"):
+        (committed / part).mkdir(parents=True)
+    change = {"format": 1, "folders": [], "removed": [], "replaced": {}, "meta": [], "records": [], "dropped": []}
+    (committed / "change.json").write_text(json.dumps(change))
+    assert "letters is not part of it" in fedsynth(done, *CHAIN, check=1).stderr
+    assert (committed / "replaced/letters").is_dir()
 
 
 def test_hostile_truths_are_one_sentence(done: Path) -> None:

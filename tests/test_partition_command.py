@@ -180,6 +180,20 @@ def test_the_same_again_is_kept_and_anything_else_is_an_error(tmp_path: Path, so
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["data/all_data", "data/train", "data/train/all_data_niid_0_train_9.json"])
+def test_a_source_that_the_result_would_replace_is_refused(tmp_path: Path, source: Path, name: str) -> None:
+    """It would be gone or stale as soon as the data is there, and then partitioned again."""
+    run(tmp_path, "partition", "own.npz", *OPTIONS)
+    run(tmp_path, "preprocess", "-s", "niid", "--sf", 1.0, "-t")
+    before = contents(tmp_path)
+    if (tmp_path / name).is_dir():
+        run(tmp_path, "partition", name, *OPTIONS, "--assignment-only", "--data-dir", "other")
+    assert "copy it elsewhere" in run(tmp_path, "partition", name, *OPTIONS, "--overwrite", check=2).stderr
+    assert {path: data for path, data in contents(tmp_path).items() if path in before} == before
+    run(tmp_path, "partition", name, *OPTIONS[:4], "--data-dir", "other")
+    run(tmp_path, "stats", "other/all_data", "--no-features")
+
+
 def test_a_source_that_changed_makes_the_data_stale(tmp_path: Path, source: Path) -> None:
     run(tmp_path, "partition", "own.npz", *OPTIONS)
     os.utime(source, ns=(1, 1))

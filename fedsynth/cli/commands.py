@@ -97,6 +97,8 @@ def preprocess(
     stages = _stages(**options)
     replaced = STAGE_FOLDERS if overwrite else ()
     _run(data_dir, stages, workers=workers, scheduler=scheduler, overwrite=replaced, checksums=not nochecksum)
+    if not stages:
+        say("preprocess: no stage is asked for: name one or more with -s, -k, -t")
     return 0
 
 

@@ -25,9 +25,19 @@ from fedsynth.federated.arrays import ArrayTypes, Samples, read_arrays
 from fedsynth.leaf.lazy import LazyLeafFile
 from fedsynth.records.mark import put_mark
 
+CACHE = ".arrays"
+"""The cache's folder, beside the files unless another is given; a hidden name, which LEAF and the stages ignore."""
+
 _TRIES = 3
 _ABANDONED = 3600.0
 """Seconds since the last write after which an unfinished cache is taken to be a killed run's."""
+
+
+def cache_folder(path: Path, cache: bool | str | Path) -> Path | None:
+    """Return where a folder's or a file's arrays are kept, as `LeafDataset` is asked; None if they are not."""
+    if isinstance(cache, bool):
+        return (path if path.is_dir() else path.parent) / CACHE if cache else None
+    return Path(cache)
 
 
 @dataclass(frozen=True)

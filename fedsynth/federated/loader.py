@@ -13,18 +13,15 @@ from numpy.typing import DTypeLike, NDArray
 from fedsynth.errors import DataError, StageError, UsageError
 from fedsynth.federated.arrays import ArrayTypes, Samples, read_arrays
 from fedsynth.federated.dataset import AbstractDataset, DatasetSplit, TabularDataset
-from fedsynth.federated.disk_cache import CachedArrays, cached_arrays
+from fedsynth.federated.disk_cache import CachedArrays, cache_folder, cached_arrays
 from fedsynth.federated.federated_dataset import FederatedDataset
 from fedsynth.federated.pytorch import PyTorchTensorDataset
 from fedsynth.federated.sampling import UserSampler, get_user_sampler
 from fedsynth.federated.torch import check_device, to_tensor
 from fedsynth.leaf.lazy import LazyLeafFile
-from fedsynth.records.layout import TEST, TRAIN, json_files, meta_dir, settled
-from fedsynth.records.origin import find_origin
+from fedsynth.records.layout import TEST, TRAIN, data_files, json_files, meta_dir, settled
+from fedsynth.records.origin import find_origin, unchanged
 from fedsynth.truth import NoTruth, Truth, find_truth, true_models
-
-CACHE = ".arrays"
-"""The cache's folder, beside the files unless another is given; a hidden name, which LEAF and the stages ignore."""
 
 
 class LeafDataset:
@@ -59,10 +56,12 @@ class LeafDataset:
     ) -> None:
         path = self._path = Path(path)
         self._types = ArrayTypes.of(dtype, label_dtype)
-        self._origin = find_origin(path)
-        self._files = [LazyLeafFile(file) for file in ([path] if path.is_file() else json_files(path))]
+        present = [path] if path.is_file() else data_files(path)
+        with unchanged(present):
+            self._origin = find_origin(path)
+            self._files = [LazyLeafFile(file) for file in present or json_files(path)]
         self._places = _positions(self._files)
-        self._cache_folder = _cache_folder(path, cache)
+        self._cache_folder = cache_folder(path, cache)
         self._cached: dict[int, CachedArrays | None] = {}
         self._truth: Truth | NoTruth | None = None
 
@@ -144,7 +143,14 @@ class LeafDataset:
         """Return the truth about all users, in their order, or why there is none."""
         if self._truth is None:
             meta = meta_dir(settled(self._files[0].path.parent).parent)
-            self._truth = find_truth(self._origin, meta, self.user_ids, self.num_samples)
+            with unchanged([file.path for file in self._files]):
+                for file in self._files:
+                    file.check_unchanged()
+                try:
+                    self._truth = find_truth(self._origin, meta, self.user_ids, self.num_samples)
+                except DataError:
+                    find_origin(self._path)  # the data may be stale by now: then that is what is wrong
+                    raise
         return self._truth
 
     def _metadata(self, user_id: str) -> dict[str, Any]:
@@ -285,9 +291,3 @@ def _positions(files: Sequence[LazyLeafFile]) -> dict[str, tuple[int, int]]:
                 )
             places[user] = number, position
     return places
-
-
-def _cache_folder(path: Path, cache: bool | str | Path) -> Path | None:
-    if isinstance(cache, bool):
-        return (path if path.is_dir() else path.parent) / CACHE if cache else None
-    return Path(cache)

@@ -166,7 +166,16 @@ def read_change(committed: Path, meta: Path) -> Change:
 
 
 def _problem(committed: Path, meta: Path, change: Change) -> str:
-    """Return what is wrong with a commit's files, "" if nothing is; what was moved into place already is not there."""
+    """Return what is wrong with a commit's files, "" if nothing is; what was moved into place already is not there.
+
+    A link could lead out of the data folder, and what is behind it would be moved or deleted.
+    """
+    for place in (committed, committed / "folders", committed / "replaced", meta / MAKING):
+        if place.is_symlink():
+            return f"{place} is a link"
+    for old in (committed / "replaced").iterdir():
+        if old.name not in (*change.folders, *change.removed):
+            return f"{old} is not part of it"
     for folder in (committed / "folders").iterdir():
         name = folder.name
         if name not in change.folders or folder.is_symlink():

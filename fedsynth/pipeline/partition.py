@@ -15,7 +15,7 @@ from fedsynth.pipeline.partition_levels import Reached, solve_levels, with_level
 from fedsynth.pipeline.run import Bar, StageResult, no_bar
 from fedsynth.pipeline.wish import Wish, read_columns
 from fedsynth.pipeline.workspace import Workspace, open_workspace
-from fedsynth.records.layout import ALL_DATA, in_use
+from fedsynth.records.layout import ALL_DATA, FOLDERS, in_use
 from fedsynth.records.manifest import FileRecord, SourceRecord, StageRecord
 from fedsynth.records.stamp import FileStamp, stamp_file
 from fedsynth.sources.open import open_source
@@ -65,6 +65,8 @@ def partition_source(
     data is there and not to be overwritten, BusyError if another run is at work, DataError for a source that is
     damaged or changes meanwhile, UsageError for what can't be had of it.
     """
+    if not wish.assignment_only:
+        _refuse_own(data_dir, wish.source)
     data_dir.mkdir(parents=True, exist_ok=True)
     with open_workspace(data_dir) as workspace:
         path = workspace.meta_dir / ASSIGNMENT
@@ -78,6 +80,16 @@ def partition_source(
             counts = record.after[ALL_DATA]
             return PartitionResult(StageResult(record, kept=True), [], counts["users"], counts["samples"], path)
         return _make(workspace, wish, engine, bar, tell)
+
+
+def _refuse_own(data_dir: Path, source: Path) -> None:
+    """Refuse a source that the new data, or the next stages, would replace: it would be stale as soon as it is made."""
+    for name in FOLDERS:
+        if (data_dir / name).resolve() in (source.resolve(), *source.resolve().parents):
+            raise UsageError(
+                f"{source}: is in the folder that the result goes to; copy it elsewhere, or name another folder with "
+                f"{named('data_dir')}"
+            )
 
 
 def _make(workspace: Workspace, wish: Wish, engine: Engine, bar: Bar, tell: Tell) -> PartitionResult:

@@ -67,16 +67,27 @@ def _add(
     workspace: Workspace, stages: Sequence[Stage], overwrite: Sequence[str], engine: Engine, bar: Bar, report: Report
 ) -> list[StageResult]:
     """Run stages one by one, each committed when it is done."""
-    for stage in stages:
-        if any(in_use(workspace.data_dir / name) for name in stage.folders):
+    there = [any(in_use(workspace.data_dir / name) for name in stage.folders) for stage in stages]
+    for stage, found in zip(stages, there, strict=True):
+        if found:
             require_same_parameters(workspace, stage)
     runner = StageRunner(workspace, engine, bar)
     results = []
-    for stage in stages:
+    for number, stage in enumerate(stages):
+        if not there[number] and any(there[number:]):
+            stage = _as_before(workspace, stage)
         result = runner.run(stage)
         results.append(replace(result, notes=[*result.notes, *workspace.notes()]))
         report(results[-1])
     return results
+
+
+def _as_before(workspace: Workspace, stage: Stage) -> Stage:
+    """Return a stage whose folders somebody deleted with the seed that it had: what was made from it is there yet."""
+    record = workspace.manifest.stages.get(stage.name)
+    if record is None or stage.seed is not None or record.parameters != stage.parameters:
+        return stage
+    return replace(stage, seed=record.seed)
 
 
 def _replace(

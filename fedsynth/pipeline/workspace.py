@@ -22,7 +22,7 @@ from secrets import token_hex
 from fedsynth.errors import BusyError, StageError, UsageError, named
 from fedsynth.pipeline.draft import MAKING, Change, Draft, Made, read_change
 from fedsynth.records.layout import META, meta_dir
-from fedsynth.records.manifest import Manifest
+from fedsynth.records.manifest import FILE_NAME, Manifest
 from fedsynth.records.mark import NAME, discard, find_private, is_marked, make_private
 from fedsynth.records.origin import COMMITTED
 from fedsynth.system import exclusive_lock, move_folder, sync_folder
@@ -62,9 +62,15 @@ class Workspace:
         for name in (*draft.folders, *draft.removed):
             _check_replaceable(self.data_dir / name)
         change = draft.seal(self.data_dir, self.manifest)
+        if change.meta or change.records or change.dropped:
+            _check_writable(self.meta_dir, [FILE_NAME, *(file.name for file in change.meta)])
         draft.root.rename(self._private / COMMITTED)
         sync_folder(self._private)
-        self._finish(change)
+        try:
+            self._finish(change)
+        except OSError:
+            self._take_back(draft)
+            raise
 
     def remove(self, folders: Sequence[str]) -> list[str]:
         """Remove folders and forget the stages that made them, in one step; return those that were there."""
@@ -100,6 +106,13 @@ class Workspace:
             self._purge(old, change.replaced.get(old.name, ()))
         committed.rename(self._free_name(_TRASH))
         self._tidy_up()
+
+    def _take_back(self, draft: Draft) -> None:
+        """Undo a commit of which nothing could be moved: else all later runs would fail at what can't be done."""
+        committed = self._private / COMMITTED
+        unmoved = all((committed / "folders" / name).exists() for name in draft.folders)
+        if unmoved and (draft.folders or draft.removed) and not any((committed / "replaced").iterdir()):
+            committed.rename(draft.root)
 
     def _put(self, new: Path, old: Path) -> None:
         if new.exists():
@@ -174,12 +187,23 @@ def _check_replaceable(folder: Path) -> None:
         raise StageError(f"{folder}: found a file where the stage's folder goes; move it elsewhere")
 
 
+def _check_writable(meta_dir: Path, names: Sequence[str]) -> None:
+    """Check that records can be put in their place. Raises StageError while nothing has happened yet."""
+    meta_dir.mkdir(parents=True, exist_ok=True)
+    if not os.access(meta_dir, os.W_OK):
+        raise StageError(f"{meta_dir}: Permission denied; check who owns the folder and what its permissions are")
+    for name in names:
+        if (meta_dir / name).is_dir():
+            raise StageError(f"{meta_dir / name}: found a folder where a file of records goes; move it elsewhere")
+
+
 @contextlib.contextmanager
 def open_workspace(data_dir: Path) -> Iterator[Workspace]:
     """Lock and repair a data folder. Raises BusyError if another run holds it, StageError if it does not exist."""
     if not data_dir.is_dir():
         raise StageError(f"{data_dir}: no such folder, expected the data folder; generate data first")
-    if data_dir.resolve().name == META:
+    name = data_dir.resolve().name
+    if name == META or name.startswith(NAME) or Path(name).suffix in (".json", ".npz", ".md5", ".txt"):  # as in meta/
         raise UsageError(f"{data_dir}: this name is for records; choose another {named('data_dir')}")
     private = make_private(data_dir)
     with contextlib.ExitStack() as stack:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ NAME = ".fedsynth"
 
 TEXT = "This folder was made by fedsynth, which may delete it and all that is in it.\n"
 
+_PRIVATE = re.compile(f"{re.escape(NAME)}(?:-([1-9][0-9]{{0,8}}))?")
+
 
 def is_marked(folder: Path) -> bool:
     """Whether a folder, which is none by way of a link, holds the mark. Raises OSError where that can't be told."""
@@ -30,35 +33,46 @@ def is_marked(folder: Path) -> bool:
         return False
     try:
         with naming(mark), mark.open("rb") as file:
-            return TEXT.encode().startswith(file.read(len(TEXT) + 1))  # just made: still empty
+            found = file.read(len(TEXT) + 1)
+        if found == TEXT.encode():
+            return True
+        return TEXT.encode().startswith(found) and all(path == mark for path in folder.iterdir())  # just being made
     except FileNotFoundError:  # deleted meanwhile
         return False
 
 
 def find_private(parent: Path) -> Path | None:
-    """Return a folder's private folder, None if it has none."""
-    for place in _candidates(parent):
-        if not os.path.lexists(place):
-            return None
-        if is_marked(place):
-            return place
-    return None
+    """Return a folder's private folder, None if it has none.
+
+    Also where one of a lower number is gone, which was not ours: else what is in ours would be forgotten.
+    """
+    try:
+        names = [path.name for path in parent.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError:  # to list it; it may be entered
+        names = [NAME] if os.path.lexists(parent / NAME) else []
+    own = sorted((int(match[1] or 0), match[0]) for match in map(_PRIVATE.fullmatch, names) if match)
+    return next((parent / name for _, name in own if is_marked(parent / name)), None)
 
 
 def make_private(parent: Path) -> Path:
     """Return a folder's private folder, made and marked if it was not there. Several processes may do so at once."""
+    place = find_private(parent)
+    if place is not None and _finish_mark(place):
+        return place
     for place in _candidates(parent):
         with contextlib.suppress(FileExistsError):
             place.mkdir()
-        if is_marked(place) or (_is_empty(place) and _mark(place)) or is_marked(place):  # or marked just meanwhile
+        if _finish_mark(place) or (_is_empty(place) and _mark(place)) or _finish_mark(place):  # marked just meanwhile
             return place
     raise AssertionError  # there are always more names
 
 
 def put_mark(folder: Path) -> None:
     """Mark a folder that was just made."""
-    with naming(folder / NAME), (folder / NAME).open("x", encoding="ascii", newline="\n") as file:
-        file.write(TEXT)
+    (folder / NAME).touch(exist_ok=False)
+    _write_mark(folder / NAME)
 
 
 def discard(path: Path) -> None:
@@ -96,6 +110,23 @@ def new_file(target: Path) -> Iterator[Path]:
 
 def _candidates(parent: Path) -> Iterator[Path]:
     return (parent / (f"{NAME}-{number}" if number else NAME) for number in itertools.count())
+
+
+def _finish_mark(folder: Path) -> bool:
+    """Whether a folder is marked, also once there is more in it: whoever began the mark may have died over it."""
+    if not is_marked(folder):
+        return False
+    if (folder / NAME).stat().st_size < len(TEXT):
+        _write_mark(folder / NAME)
+    return True
+
+
+def _write_mark(mark: Path) -> None:
+    """Write the text, and never cut off what is there: others may write the same, and put files beside it."""
+    with naming(mark), mark.open("r+b") as file:
+        file.write(TEXT.encode())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _is_empty(folder: Path) -> bool:

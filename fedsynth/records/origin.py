@@ -121,8 +121,8 @@ def unchanged(files: Sequence[Path]) -> Iterator[None]:
 
     Raises DataError at the end, also in place of an error that may have come of the change.
     """
-    meta = meta_dir(settled(files[0].parent).parent)
-    watched = [*files, meta / FILE_NAME, meta / TRUTH_FILE]
+    metas = {meta_dir(settled(file.parent).parent) for file in files[:1]}
+    watched = [*files, *(meta / name for meta in metas for name in (FILE_NAME, TRUTH_FILE))]
     before = [_state(path) for path in watched]
     try:
         yield

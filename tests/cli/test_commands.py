@@ -25,6 +25,12 @@ def test_options_without_values_mean_their_documented_defaults(tmp_path: Path) -
     assert "train/all_data_niid_1_keep_10_train_9.json" in bare
 
 
+def test_preprocess_without_a_stage_says_how_to_ask_for_one(tmp_path: Path) -> None:
+    generate(tmp_path)
+    assert "name one or more with -s, -k, -t" in fedsynth(tmp_path, "preprocess").stdout
+    assert (tmp_path / "meta/dir-checksum.md5").exists()  # as LEAF does
+
+
 def test_bare_iu_is_one_percent(tmp_path: Path) -> None:
     generate(tmp_path, 200)
     fedsynth(tmp_path, "preprocess", "--iu", "-s", "iid")

@@ -19,6 +19,7 @@ from fedsynth.processes.dataset import Dataset, open_stream
 from fedsynth.processes.shifts.disagreement import correlation, disagreement
 from fedsynth.processes.shifts.ingredients import Ingredients
 from fedsynth.processes.shifts.labels import draw_shares, pooled_shares
+from fedsynth.processes.shifts.one_class import OneClass
 from fedsynth.processes.shifts.parameters import ShiftsParameters
 from fedsynth.processes.shifts.rejection import Rejection
 from tests.commands import fedsynth, peak_memory
@@ -204,10 +205,47 @@ def test_rejection_draws_x_given_y() -> None:
         assert own.pvalue > 1e-3
 
 
+@pytest.mark.parametrize(("dims", "classes"), [(3, 2), (20, 5), (9, 9), (4, 7), (20, 20)])
+def test_a_class_drawn_by_itself_follows_the_same_law(dims: int, classes: int) -> None:
+    """Whether there is room for all directions or not, as if of many candidates those of the class were kept."""
+    model = RandomState(3).standard_normal((dims, classes))
+    model /= np.sqrt((model**2).sum(axis=0))
+    label = int(np.bincount((RandomState(5).standard_normal((9_000, dims)) @ model).argmax(axis=1)).argmax())
+    plain = RandomState(6).standard_normal((60_000, dims))
+    plain = plain[(plain @ model).argmax(axis=1) == label]
+    labels = np.full(8_000, label)
+    u = Rejection(classes).draw(RandomState(4), labels, model, 0)
+    assert (np.argmax(u @ model, axis=1) == labels).all()
+    some = RandomState(7).standard_normal((dims, 12))
+    for along in (*np.eye(dims), *some.T, *model.T):
+        assert stats.ks_2samp(u @ along, plain @ along).pvalue > 1e-4
+    pairs = np.cov(u.T) - np.cov(plain.T)
+    assert np.abs(pairs).max() < 6 * math.sqrt(2 / min(len(u), len(plain)))
+
+
+def test_nearly_the_same_directions_are_told_apart() -> None:
+    model = np.array([[1.0, 1.0, 0.0, -1.0], [0.0, 1e-5, 1.0, 0.0], [0.0, 0.0, 1e-7, 1e-11]])
+    one_class = OneClass(model, 0)
+    along = one_class.candidates(RandomState(1), 2_000)
+    u = one_class.whole(RandomState(2), along)
+    assert (np.argmax(u @ model, axis=1) == 0).all()
+    assert stats.kstest(u[:, 2], "norm").pvalue > 1e-3
+
+
+def test_few_samples_of_a_class_are_drawn_with_the_others_and_more_of_it_alone() -> None:
+    model = RandomState(3).standard_normal((20, 10))
+    labels = np.repeat([0, 1, 2, 3, 4, 5], [900, 4, 3, 2, 2, 2])
+    rng = RandomState(4)
+    u = Rejection(10).draw(rng, labels, model, 0)
+    assert (np.argmax(u @ model, axis=1) == labels).all()
+    assert len(np.unique(u)) == u.size
+
+
 def test_how_many_candidates_are_drawn_at_once_makes_no_difference() -> None:
     model, labels = RandomState(1).standard_normal((3, 4)), RandomState(2).randint(4, size=500)
     fresh, used = Rejection(4), Rejection(4)
     used.draw(RandomState(9), np.zeros(300, np.int64), model, 0)
+    used.draw(RandomState(9), np.arange(300) % 3, model, 0)
     assert (fresh.draw(RandomState(5), labels, model, 0) == used.draw(RandomState(5), labels, model, 0)).all()
 
 

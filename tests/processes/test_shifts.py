@@ -313,6 +313,69 @@ def test_impossible_parameters_are_errors(wrong: dict[str, Any], named: str) -> 
         ShiftsParameters(3, **wrong)
 
 
+GIVEN = (7, 3, *range(1, 29))
+
+
+def test_given_sizes_are_had_and_change_no_other_draw(tmp_path: Path) -> None:
+    """In any number of files; what a user has many of begins with what it has fewer of."""
+    plain = {name: value for name, value in BASE.items() if name not in ("mean_size", "max_samples")}
+    before, after = ingredients(), ingredients(sizes=GIVEN, **dict.fromkeys(("mean_size",)), max_samples=1000)
+    assert after["sizes"] == list(GIVEN)
+    assert {name for name in before if before[name] != after[name]} == {"sizes"}
+    texts = []
+    for shards in (1, 3):
+        dataset = Dataset(ShiftsParameters(**plain, sizes=GIVEN), num_shards=shards)
+        generate(tmp_path / str(shards) / "data", dataset)
+        measured = measure(tmp_path / str(shards) / "data/all_data")
+        assert (measured["quantity.min"], measured["quantity.max"]) == (1, 28)
+        texts.append([task.x.tolist() for task in open_stream(dataset).tasks_of(range(30))])
+    assert texts[0] == texts[1]
+    with np.load(tmp_path / "1/meta/truth.npz") as truth:
+        assert truth["sizes"].tolist() == list(GIVEN)
+        assert truth["num_samples"].tolist() == list(GIVEN)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("-sizes 5,4", "-sizes has 2 numbers, expected num_tasks, 3"),
+        ("-sizes 5,0,4", "-sizes has 0, expected numbers of samples, 1 to"),
+        ("-sizes 5,4,-1", "-sizes has -1, expected numbers of samples"),
+        ("-sizes 5,4,3 -mean-size 9", "-sizes is given, and -mean-size, which would choose others"),
+        ("-sizes 5,4,3 -sigma-samples 2", "-sizes is given, and -sigma-samples, which"),
+        ("-sizes 5,4,3 -target quantity.gini=0.3", "-sizes is given, and quantity.gini would choose others"),
+        ("-sizes there.txt", "-sizes is 'there.txt', which is no list and no file (No such file"),
+        ("-sizes .", "is no list and no file"),
+        ("-sizes wrong.txt", "wrong.txt: invalid literal"),
+    ],
+)
+def test_impossible_sizes_are_errors(options: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "wrong.txt").write_text("5 4 three")
+    result = fedsynth(tmp_path, "generate", "-num-tasks", 3, "-model", "shifts", *options.split(), check=2)
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_sizes_come_from_a_file_or_a_list_and_are_recorded(tmp_path: Path) -> None:
+    import json
+
+    (tmp_path / "sizes.txt").write_text("5, 4\n3\n")
+    options = ["-num-tasks", 3, "-model", "shifts", "-num-dim", 6]
+    fedsynth(tmp_path, "generate", *options, "-sizes", "sizes.txt")
+    recorded = json.loads((tmp_path / "meta/manifest.json").read_text())["stages"]["generate"]["parameters"]
+    assert (recorded["sizes"], recorded["mean_size"]) == ([5, 4, 3], 4.0)
+    assert "kept" in fedsynth(tmp_path, "generate", *options, "-sizes", "5,4,3").stdout
+    assert "made with" in fedsynth(tmp_path, "generate", *options, "-sizes", "5,3,4", check=1).stderr
+    assert "made with" in fedsynth(tmp_path, "generate", *options, check=1).stderr
+
+
+def test_parameters_that_would_choose_other_sizes_are_errors() -> None:
+    for wrong in ({"mean_size": 9.0}, {"sigma_samples": 1.0}, {"min_samples": 1}, {"max_samples": 9}):
+        with pytest.raises(UsageError, match="sizes is given, and"):
+            ShiftsParameters(3, sizes=(5, 4, 3), **wrong)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

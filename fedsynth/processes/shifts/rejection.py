@@ -24,11 +24,14 @@ class Rejection:
     """Draw for one user after another, in batches.
 
     Remembers how often classes were said, [C], so as to draw about as many at once as it takes, and not twice; how many
-    are drawn at once makes no difference to what is drawn.
+    are drawn at once makes no difference to what is drawn. Keeps what it takes to draw single classes for as long as
+    users have the same model.
     """
 
     def __init__(self, num_classes: int) -> None:
         self._said = np.ones(num_classes)
+        self._model: Floats | None = None
+        self._single: dict[int, OneClass] = {}
 
     def draw(self, rng: RandomState, labels: Ints, model: Floats, user: int) -> Floats:
         """Draw u ~ N(0, I) given the classes that a model [R, C] says of them, labels [n]: [n, R].
@@ -43,9 +46,28 @@ class Rejection:
         u = np.empty((len(labels), len(model)))
         for label in alone.nonzero()[0].tolist():
             end = starts[label] + wanted[label]
-            u[places[end - alone[label] : end]] = _draw_alone(rng, int(alone[label]), model, label, user)
+            u[places[end - alone[label] : end]] = self._draw_alone(rng, int(alone[label]), model, label, user)
         self._draw_together(rng, model, user, u, places, starts, wanted - alone)
         return u
+
+    def _draw_alone(self, rng: RandomState, number: int, model: Floats, label: int, user: int) -> Floats:
+        """Draw u of one class: [number, R]. How many candidates are drawn hangs on no other user."""
+        if self._model is None or not np.array_equal(self._model, model):
+            self._model, self._single = model, {}
+        if label not in self._single:
+            self._single[label] = OneClass(model, label)
+        one_class = self._single[label]
+        found: list[Floats] = []
+        kept, drawn, rows = 0, 0, number * model.shape[1] // 2
+        while kept < number:
+            rows = min(int(rows * _MARGIN) + 16, _BATCH)
+            found.append(one_class.candidates(rng, rows))
+            kept += found[-1].shape[1]
+            drawn += rows
+            if drawn >= RAREST * (kept + 1) / 2:  # each stands for two, see `candidates`
+                raise _too_rare(label, user)
+            rows = int((number - kept) * drawn / max(kept, 0.5))
+        return one_class.whole(rng, np.concatenate(found, axis=1)[:, :number])
 
     def _draw_together(
         self, rng: RandomState, model: Floats, user: int, u: Floats, places: Ints, starts: Ints, wanted: Ints
@@ -53,7 +75,7 @@ class Rejection:
         """Fill in u [n, R] in places, those of each class from its start on; draws go in order to their class'."""
         num_classes = model.shape[1]
         said, drawn = np.zeros(num_classes, np.int64), 0
-        rows = int((wanted / self._said).max() * self._said.sum() * _MARGIN) + 4 * num_classes
+        rows = int((wanted / self._said).max() * self._said.sum() * _MARGIN) + num_classes
         while rows:
             batch = rng.standard_normal((min(rows, _BATCH), len(model)))
             classes = (batch @ model).argmax(axis=1)
@@ -85,22 +107,6 @@ def _alone(wanted: Ints, dims: int) -> Ints:
     least = (_SETUP + classes * dims * min(classes, dims) // 16) // saved
     excess = wanted - np.sort(wanted)[classes - 1 - few]
     return np.where(excess > least, excess, 0)
-
-
-def _draw_alone(rng: RandomState, number: int, model: Floats, label: int, user: int) -> Floats:
-    """Draw u of one class: [number, R]. How many candidates are drawn hangs on no other user."""
-    one_class = OneClass(model, label)
-    found: list[Floats] = []
-    kept, drawn, rows = 0, 0, number * model.shape[1] // 2
-    while kept < number:
-        rows = min(int(rows * _MARGIN) + 16, _BATCH)
-        found.append(one_class.candidates(rng, rows))
-        kept += found[-1].shape[1]
-        drawn += rows
-        if drawn >= RAREST * (kept + 1) / 2:  # each stands for two, see `candidates`
-            raise _too_rare(label, user)
-        rows = int((number - kept) * drawn / max(kept, 0.5))
-    return one_class.whole(rng, np.concatenate(found, axis=1)[:, :number])
 
 
 def _still_needed(wanted: Ints, said: Ints, drawn: int, user: int) -> int:

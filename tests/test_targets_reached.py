@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import StageError, UsageError
 from fedsynth.pipeline import levels
 from fedsynth.pipeline.generate import generate
 from fedsynth.pipeline.solve import solve
@@ -213,6 +213,31 @@ def test_the_command_that_is_printed_gives_the_same_bytes(tmp_path: Path) -> Non
     assert stage["parameters"]["label_alpha"] == float(command[command.index("-label-alpha") + 1])
     assert "kept" in fedsynth(tmp_path, "generate", *options, *asked).stdout
     assert "kept" in fedsynth(tmp_path, *command).stdout
+
+
+def test_levels_of_given_sizes_are_reached_and_the_command_says_the_sizes(tmp_path: Path) -> None:
+    (tmp_path / "sizes.txt").write_text(" ".join(map(str, range(10, 50))))
+    options = ["-num-tasks", 40, "-model", "shifts", "-num-dim", 12, "-sizes", "sizes.txt"]
+    result = fedsynth(tmp_path, "generate", *options, "-target", "label.jensen_shannon=0.3")
+    command = result.stdout.splitlines()[-1].removeprefix("the same without solving: fedsynth ").split()
+    assert command[command.index("-sizes") + 1] == "sizes.txt"
+    assert measure(tmp_path / "data/all_data")["label.jensen_shannon"] == pytest.approx(0.3, abs=0.005)
+    assert "kept" in fedsynth(tmp_path, *command).stdout
+
+
+def test_data_in_the_way_is_found_before_solving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fedsynth.cli import targets
+
+    options = ["-num-tasks", 40, "-model", "shifts", "-num-dim", 12, "-max-samples", 50, "-mean-size", 20]
+    fedsynth(tmp_path, "generate", *options)
+    solved: list[Any] = []
+    monkeypatch.setattr(targets, "solve", lambda *args, **more: solved.append(args))
+    other = Dataset(ShiftsParameters(40, num_dim=9))
+    with pytest.raises(StageError, match="made with num_dim 12"):
+        targets.solve_targets(other, ["label.hellinger=0.5"], {}, tmp_path / "data", overwrite=False)
+    assert solved == []
+    said = fedsynth(tmp_path, "generate", *options, "-target", "label.hellinger=0.5", "-seed", 1, check=1).stderr
+    assert "-seed 931231, but -seed 1 was asked for" in said
 
 
 @pytest.mark.parametrize(

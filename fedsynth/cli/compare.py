@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +12,11 @@ from fedsynth.cli.console import progress_bar, warn
 from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, data_dir, option, scheduler, workers
 from fedsynth.engine import open_engine
+from fedsynth.errors import UsageError
+from fedsynth.system import write_text
+
+_LISTED = 20
+"""Sizes that a command lists; more are in a file."""
 
 
 @click.command(cls=LeafCommand)
@@ -46,10 +52,27 @@ def compare(
 @option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @option("--seeds", type=int, default=1, help="Twins to measure, 1 to 3, each with a seed of its own (1).")
 @option("-seed", "--seed", type=int, default=931231, help="The first twin's seed (931231).")
+@option("--exact-sizes", is_flag=True, help="Take the very sizes of the users, which may identify them, not a law.")
+@option(
+    "--sizes-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("twin_sizes.txt"),
+    help="With --exact-sizes of more than 20 users: the file that is written for the command (twin_sizes.txt).",
+)
 @workers
 @scheduler
 @data_dir
-def fit(data_dir: Path, folder: str, as_json: bool, seeds: int, seed: int, workers: int, scheduler: str | None) -> None:
+def fit(
+    data_dir: Path,
+    folder: str,
+    as_json: bool,
+    seeds: int,
+    seed: int,
+    exact_sizes: bool,
+    sizes_file: Path,
+    workers: int,
+    scheduler: str | None,
+) -> None:
     """Print the command that makes a size-and-label twin of a folder (all_data), and how alike they are."""
     from fedsynth.cli.targets import command_line
     from fedsynth.pipeline.fit import fit as fit_folder  # NumPy
@@ -59,11 +82,23 @@ def fit(data_dir: Path, folder: str, as_json: bool, seeds: int, seed: int, worke
     path = find_folder(data_dir, folder)
     with open_engine(workers, scheduler) as engine:
         shared = path if engine.local else path.absolute()
-        fitted = fit_folder(shared, seed=seed, seeds=seeds, engine=engine, bar=progress_bar)
+        fitted = fit_folder(shared, seed=seed, seeds=seeds, exact_sizes=exact_sizes, engine=engine, bar=progress_bar)
     if fitted.origin:
         warn(fitted.origin)
-    command = command_line(Dataset(fitted.parameters), Path("data"))
+    sizes = _keep_sizes(fitted.parameters.sizes, sizes_file)
+    command = command_line(Dataset(fitted.parameters), Path("data"), sizes)
     _show({"command": command, **fitted.as_json()} if as_json else [command, "", *fitted.lines()])
+
+
+def _keep_sizes(sizes: Sequence[int], file: Path) -> str | None:
+    """Write sizes into a file if they are many, and return its name. Raises UsageError if something else is there."""
+    if len(sizes) <= _LISTED:
+        return None
+    text = "".join(f"{size}\n" for size in sizes)
+    if file.exists() and file.read_bytes() != text.encode():
+        raise UsageError(f"{file}: is there, and holds something else; name another file with --sizes-file")
+    write_text(file, text)
+    return str(file)
 
 
 def _show(result: object) -> None:

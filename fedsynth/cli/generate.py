@@ -10,7 +10,16 @@ import click
 from click.core import ParameterSource
 
 from fedsynth.cli.console import progress_bar, show_result, warn
-from fedsynth.cli.parsing import LeafCommand, data_dir, option, overwrite, parse_probabilities, scheduler, workers
+from fedsynth.cli.parsing import (
+    LeafCommand,
+    data_dir,
+    option,
+    overwrite,
+    parse_probabilities,
+    parse_sizes,
+    scheduler,
+    workers,
+)
 from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
 
@@ -50,6 +59,12 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 @_knob("beta", float, "With fedprox: standard deviation of the users' samples around a common place (1.0).")
 @option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one place for all users.")
 @_knob("mean-size", float, "With shifts: expected number of samples (101.7); stays while -sigma-samples moves.")
+@option(
+    "-sizes",
+    "--sizes",
+    metavar="FILE|N,N,...",
+    help="With shifts: the very numbers of samples, one a task, in place of a law; a file of them, or a list.",
+)
 @_knob("label-alpha", float, "With shifts: concentration of users' class shares, inf: all users alike (inf).")
 @_knob("imbalance", float, "With shifts: how many times more frequent the first class is than the last (1).")
 @_knob("concept-dims", int, "With shifts: dimensions that decide the class (a third of -num-dim, at least 2).")
@@ -102,6 +117,10 @@ def generate(
         if name not in chosen.options:
             allowed = ", ".join(_dashed(option) for option in chosen.options)
             raise UsageError(f"{_dashed(name)} makes no sense with -model {model}, which takes {allowed}; leave it out")
+    sizes = options["sizes"]
+    if sizes is not None:
+        options["sizes"] = parse_sizes(sizes)
+        _refuse_beside_sizes(given)
     parameters = chosen.parameters(**{name: options[name] for name in chosen.options if options[name] is not None})
     dataset = Dataset(parameters, stream=stream, num_shards=num_shards)
     if "alpha" in given:
@@ -111,7 +130,8 @@ def generate(
     if targets:
         from fedsynth.cli.targets import solve_targets
 
-        dataset, found, lines = solve_targets(dataset, targets, given, data_dir)
+        said = {**{name: options[name] for name in given}, "sizes": sizes}
+        dataset, found, lines = solve_targets(dataset, targets, said, data_dir, overwrite=overwrite)
     with open_engine(workers, scheduler) as engine:
         folder = data_dir if engine.local else data_dir.absolute()
         result = run_generator(folder, dataset, overwrite=overwrite, engine=engine, bar=progress_bar, found=found)
@@ -123,6 +143,14 @@ def generate(
 def _given(context: click.Context, options: dict[str, Any]) -> list[str]:
     """Return the options on the command line; what main.py says of clusters is for the process that has any."""
     return [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+
+
+def _refuse_beside_sizes(given: Sequence[str]) -> None:
+    for name in given:
+        if name in ("mean_size", "sigma_samples", "min_samples", "max_samples"):
+            raise UsageError(
+                f"-sizes is given, and {_dashed(name)}, which would choose others; leave one of the two out"
+            )
 
 
 def _dashed(name: str) -> str:

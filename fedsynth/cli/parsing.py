@@ -17,6 +17,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
 
 _NUMBER = re.compile(r"-[0-9.]")
+_LIST = re.compile(r"[-0-9, ]*")
 
 
 def option(*names: str, **attributes: Any) -> Decorator[Any]:
@@ -95,6 +96,21 @@ def parse_probabilities(ctx: click.Context, param: click.Parameter, value: Any) 
         return tuple(float(part) for part in parts)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{param.opts[0]} is {value!r}, expected probabilities such as 0.5,0.5") from error
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """Return the numbers of "5,12,7", or of a file that holds such, or one on each line. Raises UsageError."""
+    found = text
+    if not _LIST.fullmatch(text):
+        try:
+            found = Path(text).read_text()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "no text"
+            raise UsageError(f"-sizes is {text!r}, which is no list and no file ({why}), expected 5,12,7") from error
+    try:
+        return tuple(int(word) for word in found.replace(",", " ").split())
+    except ValueError as error:
+        raise UsageError(f"{text}: {error}, expected numbers of samples between spaces, commas or lines") from error
 
 
 def _suggestion(name: str, known: list[str]) -> str:

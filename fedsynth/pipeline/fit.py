@@ -42,6 +42,7 @@ TOLERANCE = 0.005
 """Beyond which a fitted level is said to be out of reach."""
 
 NO_CONCEPTS = "a twin's concepts mean nothing, all users share one"
+MAY_IDENTIFY = "exact sizes may identify users: give command and sizes to those alone who may know them"
 _ROUNDS = 3
 _MOST_SHIFT = 1 - 1e-6
 
@@ -80,10 +81,19 @@ class Fit:
         }
 
 
-def fit(folder: Path, *, seed: int = 931231, seeds: int = 1, engine: Engine = INLINE, bar: Bar = no_bar) -> Fit:
+def fit(
+    folder: Path,
+    *,
+    seed: int = 931231,
+    seeds: int = 1,
+    exact_sizes: bool = False,
+    engine: Engine = INLINE,
+    bar: Bar = no_bar,
+) -> Fit:
     """Fit a twin to a folder of LEAF files whose labels are classes, and measure it with `seeds` seeds, 1 to 3.
 
-    Sizes: the lognormal law of `shifts` in the folder's bounds, of its mean and its Gini coefficient. Labels: as many
+    Sizes: the lognormal law of `shifts` in the folder's bounds, of its mean and its Gini coefficient; or exact_sizes,
+    the very sizes of the folder's users, sorted. Labels: as many
     classes, falling geometrically in frequency to the same entropy, and the concentration that gives the same
     `label.jensen_shannon`. Features: as many, of the same mean share of variance between users. Nothing is written;
     holds what `describe` does, and one user of the twin.
@@ -97,7 +107,10 @@ def fit(folder: Path, *, seed: int = 931231, seeds: int = 1, engine: Engine = IN
         why = "there are none" if measures is None else measures.left_out["label.jensen_shannon"]
         raise DataError(f"{folder}: its labels can't be fitted, {why}; name a folder with classes")
     fitter = _Fitter.of(real, measures, seed)
-    fitter.fit_sizes()
+    if exact_sizes:
+        fitter.take_sizes(real.summary.num_samples)
+    else:
+        fitter.fit_sizes()
     fitter.fit_labels()
     fitter.fit_features()
     parameters = fitter.parameters
@@ -145,6 +158,14 @@ class _Fitter:
             concept_dims=_deciding(dims, classes, share),
         )
         return cls(parameters, {**measures.values, **quantity_levels(np.array(sizes))}, notes)
+
+    def take_sizes(self, num_samples: Sequence[int]) -> None:
+        """Take sizes as they are, but for their order, which may be that of users' names."""
+        sizes = tuple(sorted(size for size in num_samples if size))
+        plain = ShiftsParameters(len(sizes), sizes=sizes, num_dim=self.parameters.num_dim)
+        chosen = ("mean_size", "sigma_samples", "min_samples", "max_samples", "sizes")
+        self.parameters = replace(self.parameters, **{name: getattr(plain, name) for name in chosen})
+        self.notes.append(f"note: {MAY_IDENTIFY}")
 
     def fit_sizes(self) -> None:
         """Turn mean_size and sigma_samples until the sizes drawn have the mean and the Gini coefficient."""

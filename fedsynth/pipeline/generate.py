@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from fedsynth.truth import FILE_NAME as TRUTH_FILE
 from fedsynth.version import __version__
 
 _STAGE = "generate"
+_SHOWN = 8
+"""Numbers of a list that a message has."""
 
 
 def generate(
@@ -42,6 +44,16 @@ def generate(
             return StageResult(_require_same(workspace, dataset), kept=True)
         record = _make(workspace, dataset, engine, bar, found or {})
         return StageResult(record, kept=False, notes=workspace.notes())
+
+
+def check_not_in_the_way(data_dir: Path, dataset: Dataset, *, unsolved: Collection[str]) -> None:
+    """Check that data which is there already is what would be made, but for parameters that are not yet known.
+
+    Raises StageError if it can't be that.
+    """
+    if in_use(data_dir / ALL_DATA):
+        with open_workspace(data_dir) as workspace:
+            _require_same(workspace, dataset, unsolved)
 
 
 def _make(workspace: Workspace, dataset: Dataset, engine: Engine, bar: Bar, found: Mapping[str, Any]) -> StageRecord:
@@ -69,7 +81,7 @@ def _recorded(dataset: Dataset) -> dict[str, Any]:
     return {**dataset.recorded, "num_shards": dataset.num_shards}
 
 
-def _require_same(workspace: Workspace, dataset: Dataset) -> StageRecord:
+def _require_same(workspace: Workspace, dataset: Dataset, unsolved: Collection[str] = ()) -> StageRecord:
     """Return the record of the data that is there. Raises StageError unless it is what would be made now."""
     folder = workspace.data_dir / ALL_DATA
     way_out = f"add {named('overwrite')} to replace it, or name another folder with {named('data_dir')}"
@@ -77,12 +89,21 @@ def _require_same(workspace: Workspace, dataset: Dataset) -> StageRecord:
     if record is None:
         raise StageError(f"{folder}: exists, and nothing in {workspace.meta_dir} tells how it was made; {way_out}")
     asked = _recorded(dataset)
-    different = [key for key in asked if record.parameters.get(key) != asked[key]]
+    different = [key for key in asked if key not in unsolved and record.parameters.get(key) != asked[key]]
     if different:
-        found = ", ".join(f"{named(key)} {record.parameters[key]}" for key in different if key in record.parameters)
-        wanted = ", ".join(f"{named(key)} {asked[key]}" for key in different)
+        found = ", ".join(
+            f"{named(key)} {_short(record.parameters[key])}" for key in different if key in record.parameters
+        )
+        wanted = ", ".join(f"{named(key)} {_short(asked[key])}" for key in different)
         raise StageError(f"{folder}: exists, made with {found}, but {wanted} was asked for; {way_out}")
     changed = outputs_changed(workspace, record, ALL_DATA)
     if changed:
         raise StageError(f"{folder}: {changed[0]} since it was generated; {way_out}")
     return record
+
+
+def _short(value: Any) -> str:
+    """Return a value as text, of a long list how it begins."""
+    if isinstance(value, list) and len(value) > _SHOWN:
+        return f"[{', '.join(map(str, value[:_SHOWN]))}, ... {len(value):,} numbers]"
+    return str(value)

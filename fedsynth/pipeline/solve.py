@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from fedsynth.errors import UsageError
+import numpy as np
+
+from fedsynth.errors import UsageError, named
 from fedsynth.pipeline.levels import (
     ConceptLevels,
     FeatureLevels,
@@ -76,6 +78,10 @@ def solve(
     clusters = len(getattr(parameters, "prob_clusters", ()))
     chosen = choose_knobs(targets, parameters.model, clusters=clusters, given=given)
     assert isinstance(parameters, ShiftsParameters)  # choose_knobs has looked
+    for target in targets:
+        if parameters.sizes and target.measure.startswith("quantity."):
+            found = f"{named('sizes')} is given, and {target.measure} would choose others"
+            raise UsageError(f"{found}; leave one of the two out")
     solver = _Solver(parameters, chosen, tell)
     solver.solve_sizes()
     solver.solve_noise()
@@ -154,6 +160,8 @@ class _Solver:
 
     @property
     def _sizes(self) -> Ints:
+        if self.parameters.sizes:
+            return np.array(self.parameters.sizes)
         return SizeLaw(self.parameters).sizes(self._normals)
 
     @property

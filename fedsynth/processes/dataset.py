@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsynth.engine import Engine, Progress, check_shared
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.processes.registry import INDEPENDENT, PROCESSES, AnyParameters
 from fedsynth.processes.streams import Stream
@@ -38,7 +38,8 @@ class Dataset:
         object.__setattr__(self, "stream", process.stream_name(self.stream))  # frozen, but for this
         if not 1 <= self.num_shards <= self.parameters.num_tasks:
             raise UsageError(
-                f"-num-shards is {self.num_shards}, expected 1 to the number of tasks, {self.parameters.num_tasks}"
+                f"{named('num_shards')} is {self.num_shards}, expected 1 to the number of tasks, "
+                f"{self.parameters.num_tasks}"
             )
 
     @property
@@ -90,8 +91,9 @@ def write_dataset(
     """
     if not engine.inline and dataset.stream != INDEPENDENT:
         raise UsageError(
-            f"-stream {dataset.stream} is one sequence of draws, which workers cannot share; "
-            "add -stream independent (other data of the same law), or leave -workers and -scheduler out"
+            f"{named('stream')} {dataset.stream} is one sequence of draws, which workers cannot share; "
+            f"add {named('stream')} {INDEPENDENT} (other data of the same law), or leave {named('workers')} and "
+            f"{named('scheduler')} out"
         )
     stream = open_stream(dataset)
     jobs = [ShardJob(folder / name, dataset, tasks) for name, tasks in dataset.shards.items()]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 from fedsynth.processes.fedprox import FedproxLaw
 from fedsynth.processes.parameters import FedproxParameters, Parameters
 from fedsynth.processes.shifts.parameters import ShiftsParameters
@@ -47,7 +47,7 @@ class Process:
             return next(iter(self.streams))
         names = [name for name in (asked, _SYNONYMS.get(asked, "")) if name in self.streams]
         if not names:
-            raise UsageError(f"-stream is {asked!r}, expected {' or '.join(self.streams)}")
+            raise UsageError(f"{named('stream')} is {asked!r}, expected {' or '.join(self.streams)}")
         return names[0]
 
 
@@ -73,5 +73,5 @@ PROCESSES = {
 def choose_process(name: str) -> Process:
     """Return a process by its name. Raises UsageError for an unknown one."""
     if name not in PROCESSES:
-        raise UsageError(f"-model is {name!r}, expected one of {', '.join(PROCESSES)}")
+        raise UsageError(f"{named('model')} is {name!r}, expected one of {', '.join(PROCESSES)}")
     return PROCESSES[name]

@@ -66,6 +66,39 @@ def test_the_command_makes_the_twin_that_was_measured(made: Path, tmp_path: Path
     assert not (made / "data/synthetic_hist.png").exists()
 
 
+def test_a_twin_of_exact_sizes(made: Path, tmp_path: Path) -> None:
+    """Many sizes are in a file, which is not written over; the command gives the twin that was measured."""
+    result = json.loads(fedsynth(made, "fit", "--json", "--exact-sizes", "-seed", 8).stdout)
+    command = shlex.split(result["command"])
+    assert command[command.index("-sizes") + 1] == "twin_sizes.txt"
+    assert "-mean-size" not in command
+    real = json.loads((made / "data/all_data/all_data.json").read_text())["num_samples"]
+    assert [int(line) for line in (made / "twin_sizes.txt").read_text().split()] == sorted(real)
+    (tmp_path / "twin_sizes.txt").write_bytes((made / "twin_sizes.txt").read_bytes())
+    fedsynth(tmp_path, *command[1:])
+    written = measure(tmp_path / "data/all_data")
+    for key, value in flat(result["twins"][0]).items():
+        if key.startswith(("quantity.", "label.", "feature.")):
+            assert flat(written)[key] == pytest.approx(value, rel=1e-9), key
+        if key.startswith("quantity."):
+            assert value == pytest.approx(flat(result["real"])[key], rel=1e-12), key
+    assert any("exact sizes may identify users" in note for note in result["notes"])
+    assert result["parameters"]["sizes"] == sorted(real)
+    (made / "twin_sizes.txt").write_text("mine")
+    said = fedsynth(made, "fit", "--exact-sizes", check=2).stderr
+    assert "twin_sizes.txt: is there, and holds something else; name another file with --sizes-file" in said
+    assert (made / "twin_sizes.txt").read_text() == "mine"
+
+
+def test_few_exact_sizes_stand_in_the_command(tmp_path: Path, write_leaf: WriteLeaf) -> None:
+    users = {name: ([[1.0, 2.0]] * size, [0, 1] * (size // 2)) for name, size in (("a", 8), ("b", 4), ("c", 0))}
+    folder = write_leaf(users, "data/all_data/a.json").parent
+    result = fedsynth(tmp_path, "fit", "--exact-sizes", folder)
+    command = shlex.split(result.stdout.splitlines()[0])
+    assert command[command.index("-sizes") + 1] == "4,8"
+    assert not (tmp_path / "twin_sizes.txt").exists()
+
+
 def test_the_table_marks_what_was_fitted(made: Path, fitted: Fit) -> None:
     lines = fedsynth(made, "fit").stdout.splitlines()
     assert lines[0].startswith("fedsynth generate -num-tasks 150 -model shifts ")

@@ -19,6 +19,7 @@ from fedsynth.processes.dataset import Dataset, open_stream
 from fedsynth.processes.shifts.disagreement import correlation, disagreement
 from fedsynth.processes.shifts.ingredients import Ingredients
 from fedsynth.processes.shifts.labels import draw_shares, pooled_shares
+from fedsynth.processes.shifts.one_class import OneClass
 from fedsynth.processes.shifts.parameters import ShiftsParameters
 from fedsynth.processes.shifts.rejection import Rejection
 from tests.commands import fedsynth, peak_memory
@@ -204,10 +205,47 @@ def test_rejection_draws_x_given_y() -> None:
         assert own.pvalue > 1e-3
 
 
+@pytest.mark.parametrize(("dims", "classes"), [(3, 2), (20, 5), (9, 9), (4, 7), (20, 20)])
+def test_a_class_drawn_by_itself_follows_the_same_law(dims: int, classes: int) -> None:
+    """Whether there is room for all directions or not, as if of many candidates those of the class were kept."""
+    model = RandomState(3).standard_normal((dims, classes))
+    model /= np.sqrt((model**2).sum(axis=0))
+    label = int(np.bincount((RandomState(5).standard_normal((9_000, dims)) @ model).argmax(axis=1)).argmax())
+    plain = RandomState(6).standard_normal((60_000, dims))
+    plain = plain[(plain @ model).argmax(axis=1) == label]
+    labels = np.full(8_000, label)
+    u = Rejection(classes).draw(RandomState(4), labels, model, 0)
+    assert (np.argmax(u @ model, axis=1) == labels).all()
+    some = RandomState(7).standard_normal((dims, 12))
+    for along in (*np.eye(dims), *some.T, *model.T):
+        assert stats.ks_2samp(u @ along, plain @ along).pvalue > 1e-4
+    pairs = np.cov(u.T) - np.cov(plain.T)
+    assert np.abs(pairs).max() < 6 * math.sqrt(2 / min(len(u), len(plain)))
+
+
+def test_nearly_the_same_directions_are_told_apart() -> None:
+    model = np.array([[1.0, 1.0, 0.0, -1.0], [0.0, 1e-5, 1.0, 0.0], [0.0, 0.0, 1e-7, 1e-11]])
+    one_class = OneClass(model, 0)
+    along = one_class.candidates(RandomState(1), 2_000)
+    u = one_class.whole(RandomState(2), along)
+    assert (np.argmax(u @ model, axis=1) == 0).all()
+    assert stats.kstest(u[:, 2], "norm").pvalue > 1e-3
+
+
+def test_few_samples_of_a_class_are_drawn_with_the_others_and_more_of_it_alone() -> None:
+    model = RandomState(3).standard_normal((20, 10))
+    labels = np.repeat([0, 1, 2, 3, 4, 5], [900, 4, 3, 2, 2, 2])
+    rng = RandomState(4)
+    u = Rejection(10).draw(rng, labels, model, 0)
+    assert (np.argmax(u @ model, axis=1) == labels).all()
+    assert len(np.unique(u)) == u.size
+
+
 def test_how_many_candidates_are_drawn_at_once_makes_no_difference() -> None:
     model, labels = RandomState(1).standard_normal((3, 4)), RandomState(2).randint(4, size=500)
     fresh, used = Rejection(4), Rejection(4)
     used.draw(RandomState(9), np.zeros(300, np.int64), model, 0)
+    used.draw(RandomState(9), np.arange(300) % 3, model, 0)
     assert (fresh.draw(RandomState(5), labels, model, 0) == used.draw(RandomState(5), labels, model, 0)).all()
 
 
@@ -273,6 +311,69 @@ def test_models_have_the_correlations_asked_for_where_there_is_room(dims: int, c
 def test_impossible_parameters_are_errors(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         ShiftsParameters(3, **wrong)
+
+
+GIVEN = (7, 3, *range(1, 29))
+
+
+def test_given_sizes_are_had_and_change_no_other_draw(tmp_path: Path) -> None:
+    """In any number of files; what a user has many of begins with what it has fewer of."""
+    plain = {name: value for name, value in BASE.items() if name not in ("mean_size", "max_samples")}
+    before, after = ingredients(), ingredients(sizes=GIVEN, **dict.fromkeys(("mean_size",)), max_samples=1000)
+    assert after["sizes"] == list(GIVEN)
+    assert {name for name in before if before[name] != after[name]} == {"sizes"}
+    texts = []
+    for shards in (1, 3):
+        dataset = Dataset(ShiftsParameters(**plain, sizes=GIVEN), num_shards=shards)
+        generate(tmp_path / str(shards) / "data", dataset)
+        measured = measure(tmp_path / str(shards) / "data/all_data")
+        assert (measured["quantity.min"], measured["quantity.max"]) == (1, 28)
+        texts.append([task.x.tolist() for task in open_stream(dataset).tasks_of(range(30))])
+    assert texts[0] == texts[1]
+    with np.load(tmp_path / "1/meta/truth.npz") as truth:
+        assert truth["sizes"].tolist() == list(GIVEN)
+        assert truth["num_samples"].tolist() == list(GIVEN)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("-sizes 5,4", "-sizes has 2 numbers, expected num_tasks, 3"),
+        ("-sizes 5,0,4", "-sizes has 0, expected numbers of samples, 1 to"),
+        ("-sizes 5,4,-1", "-sizes has -1, expected numbers of samples"),
+        ("-sizes 5,4,3 -mean-size 9", "-sizes is given, and -mean-size, which would choose others"),
+        ("-sizes 5,4,3 -sigma-samples 2", "-sizes is given, and -sigma-samples, which"),
+        ("-sizes 5,4,3 -target quantity.gini=0.3", "-sizes is given, and quantity.gini would choose others"),
+        ("-sizes there.txt", "-sizes is 'there.txt', which is no list and no file (No such file"),
+        ("-sizes .", "is no list and no file"),
+        ("-sizes wrong.txt", "wrong.txt: invalid literal"),
+    ],
+)
+def test_impossible_sizes_are_errors(options: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "wrong.txt").write_text("5 4 three")
+    result = fedsynth(tmp_path, "generate", "-num-tasks", 3, "-model", "shifts", *options.split(), check=2)
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_sizes_come_from_a_file_or_a_list_and_are_recorded(tmp_path: Path) -> None:
+    import json
+
+    (tmp_path / "sizes.txt").write_text("5, 4\n3\n")
+    options = ["-num-tasks", 3, "-model", "shifts", "-num-dim", 6]
+    fedsynth(tmp_path, "generate", *options, "-sizes", "sizes.txt")
+    recorded = json.loads((tmp_path / "meta/manifest.json").read_text())["stages"]["generate"]["parameters"]
+    assert (recorded["sizes"], recorded["mean_size"]) == ([5, 4, 3], 4.0)
+    assert "kept" in fedsynth(tmp_path, "generate", *options, "-sizes", "5,4,3").stdout
+    assert "made with" in fedsynth(tmp_path, "generate", *options, "-sizes", "5,3,4", check=1).stderr
+    assert "made with" in fedsynth(tmp_path, "generate", *options, check=1).stderr
+
+
+def test_parameters_that_would_choose_other_sizes_are_errors() -> None:
+    for wrong in ({"mean_size": 9.0}, {"sigma_samples": 1.0}, {"min_samples": 1}, {"max_samples": 9}):
+        with pytest.raises(UsageError, match="sizes is given, and"):
+            ShiftsParameters(3, sizes=(5, 4, 3), **wrong)
 
 
 @pytest.mark.parametrize(

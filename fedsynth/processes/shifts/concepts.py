@@ -62,17 +62,22 @@ class Concepts:
     def _own_part(self, own: Floats) -> Floats:
         """Return directions [C, R] of unit length, at right angles to the common ones where there is room."""
         if self._apart:
-            shared = own[:, None, :] @ self._basis  # [C, 1, matrices]
-            own = own - (self._basis @ shared.transpose(0, 2, 1))[:, :, 0]
+            own = own - np.einsum("crm,cm->cr", self._basis, np.einsum("cr,crm->cm", own, self._basis))
         return _unit(own)
 
 
 def _orthonormal(stacked: Floats) -> Floats:
-    """Return directions of unit length at right angles, each on its own side: of matrices [C, R, matrices]."""
-    basis, triangle = np.linalg.qr(stacked)
-    signs = np.sign(np.einsum("cmm->cm", triangle))
-    oriented: Floats = basis * signs[:, None, :]
-    return oriented
+    """Return directions of unit length at right angles, each on its own side: of matrices [C, R, matrices].
+
+    Gram and Schmidt's way, twice; not LAPACK's, whose last digits, and so those of x, hang on the processor.
+    """
+    basis = np.empty_like(stacked)
+    for number in range(stacked.shape[2]):
+        before, rest = basis[:, :, :number], stacked[:, :, number]
+        for _ in range(2):
+            rest = rest - np.einsum("crm,cm->cr", before, np.einsum("cr,crm->cm", rest, before))
+        basis[:, :, number] = _unit(rest)
+    return basis
 
 
 def _unit(directions: Floats) -> Floats:

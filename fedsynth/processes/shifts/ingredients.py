@@ -65,6 +65,8 @@ class Ingredients:
 
     def sizes(self, users: range) -> Ints:
         """Return the numbers of samples of users: [users]."""
+        if self.parameters.sizes:
+            return np.array(self.parameters.sizes[users.start : users.stop], np.int64)
         return self._sizes.sizes(self.size_normals(users))
 
     def size_normals(self, users: range) -> Floats:

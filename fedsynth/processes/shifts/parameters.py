@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 from fedsynth.processes.parameters import check_clusters, check_common, check_model_size, check_sizes
 from fedsynth.processes.shifts.expectation import expected_above
 
@@ -15,6 +15,8 @@ MOST_SIGMA = 20.0
 MOST_IMBALANCE = 1e4
 _LEAFS_MEAN, _LEAFS_SIGMA = 3.0, 2.0
 """Of the logarithm of the number of samples."""
+_SIZE_DEFAULTS = {"sigma_samples": 2.0, "min_samples": 5, "max_samples": 1000}
+"""What chooses sizes that are not given."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class ShiftsParameters:
     Sizes: mean_size, the expected number of samples, min_samples to max_samples, None: what LEAF's law has with these
     bounds, 101.7 with LEAF's; sigma_samples, the standard deviation
     of its logarithm before those bounds, 0 to 20, 0: all users have the same.
+    sizes, [num_tasks] the very numbers of samples, each 1 or more, in place of all of these; (): they are drawn.
     Labels: label_alpha, the concentration of the users' class shares around the pooled ones, 1e-9 to 1e9, or inf: all
     users alike; imbalance, how many times more frequent the first class is than the last, 1 to 10,000.
     Concepts: concept_dims, how many dimensions decide the class, 2 to num_dim, None: a third, at least 2;
@@ -55,6 +58,7 @@ class ShiftsParameters:
     concept_between: float = 0.0
     label_noise: float = 0.0
     feature_shift: float = 0.0
+    sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_common(self)
@@ -64,7 +68,9 @@ class ShiftsParameters:
         self._check_dims()
         check_model_size(self, len(self.prob_clusters) + 1)
         check_sizes(self.min_samples, self.max_samples)
-        if self.mean_size is None:
+        if self.sizes:
+            self._check_given_sizes()
+        elif self.mean_size is None:
             above = expected_above(_LEAFS_MEAN, _LEAFS_SIGMA, self.max_samples - self.min_samples)
             object.__setattr__(self, "mean_size", round(self.min_samples + above, 1))
         self._check_ranges()
@@ -98,8 +104,26 @@ class ShiftsParameters:
                 f"concept_dims, {self.deciding}, are all; use less of them"
             )
 
+    def _check_given_sizes(self) -> None:
+        """Check the sizes, which leave nothing to choose about sizes; their mean becomes mean_size."""
+        if len(self.sizes) != self.num_tasks:
+            raise UsageError(
+                f"{named('sizes')} has {len(self.sizes):,} numbers, expected num_tasks, {self.num_tasks:,}"
+            )
+        wrong = [size for size in self.sizes if not 1 <= size < 2**31]
+        if wrong:
+            raise UsageError(f"{named('sizes')} has {wrong[0]}, expected numbers of samples, 1 to {2**31 - 1}")
+        mean = sum(self.sizes) / len(self.sizes)
+        for name, usual in {**_SIZE_DEFAULTS, "mean_size": mean}.items():
+            if getattr(self, name) not in (None, usual):
+                raise UsageError(
+                    f"{named('sizes')} is given, and {named(name)}, which would choose others; leave one out"
+                )
+        object.__setattr__(self, "mean_size", mean)
+
     def _check_ranges(self) -> None:
-        self._check_range("mean_size", self.min_samples, self.max_samples, "min_samples to max_samples, ")
+        if not self.sizes:
+            self._check_range("mean_size", self.min_samples, self.max_samples, "min_samples to max_samples, ")
         self._check_range("sigma_samples", 0, MOST_SIGMA)
         self._check_range("imbalance", 1, MOST_IMBALANCE)
         self._check_range("label_noise", 0, 1)

@@ -19,6 +19,7 @@ class ShiftsStream:
     def __init__(self, parameters: ShiftsParameters) -> None:
         self._parameters = parameters
         self._ingredients = Ingredients(parameters)
+        self._asked: tuple[range, list[int]] = range(0), []
 
     @property
     def shared_truth(self) -> dict[str, Any]:
@@ -26,8 +27,10 @@ class ShiftsStream:
         return {}
 
     def sizes_of(self, tasks: range) -> list[int]:
-        """Return the numbers of samples of these users."""
-        return list(self._ingredients.sizes(tasks).tolist())
+        """Return the numbers of samples of these users; keeps those that were asked for last."""
+        if self._asked[0] != tasks:
+            self._asked = tasks, self._ingredients.sizes(tasks).tolist()
+        return list(self._asked[1])
 
     def tasks_of(self, tasks: range) -> Iterator[Task]:
         """Draw these users one after another; holds one."""

@@ -466,16 +466,11 @@ def test_what_is_no_file_is_one_sentence_at_once(kind: str, done: Path) -> None:
 def test_reader_that_finds_a_change_half_moved_says_so_and_stats_finishes_it(done: Path) -> None:
     private = done / "data/.fedsynth"
     with open_workspace(done / "data") as workspace, workspace.draft(["train"]) as draft:
-<<<<<<< HEAD
         new = draft.add_folder("train")
         shutil.copytree(done / "data/train", new, dirs_exist_ok=True)
         record = workspace.manifest.stages["split"]
         outputs = [file for file in record.outputs if file.folder == "train"]
         draft.add_record(msgspec.structs.replace(record, outputs=outputs))
-=======
-        shutil.copy(next((done / "data/train").iterdir()), draft.add_folder("train"))
-        draft.add_record(workspace.manifest.stages["split"])
->>>>>>> attack
         draft.seal(done / "data", workspace.manifest)
         next(new.iterdir()).write_text("{}")
         draft.root.rename(private / "committed")

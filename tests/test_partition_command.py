@@ -333,3 +333,13 @@ def test_a_table_without_rows_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("a,label\n")
     result = run(tmp_path, "partition", "own.csv", "--users", 2, "--scheme", "iid", check=1)
     assert "own.csv: no rows, expected some samples" in result.stderr
+
+
+def test_data_generated_in_place_of_a_partition_leaves_no_assignment(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", x=np.zeros((40, 2)), y=np.arange(40) % 3)
+    run(tmp_path, "partition", "s.npz", "--scheme", "iid", "--users", 4)
+    assert (tmp_path / "meta/assignment.npz").exists()
+    message = run(tmp_path, "generate", "-num-tasks", 3, check=1).stderr
+    assert "made by `partition`" in message
+    run(tmp_path, "generate", "-num-tasks", 3, "--overwrite")
+    assert not (tmp_path / "meta/assignment.npz").exists()

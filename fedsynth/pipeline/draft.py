@@ -52,10 +52,13 @@ class Made(msgspec.Struct, frozen=True):
             raise ValueError("Expected the name of a file")
 
 
+MetaName = Annotated[str, Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+
+
 class MetaFile(msgspec.Struct, frozen=True):
     """A file for meta/."""
 
-    name: Annotated[str, Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+    name: MetaName
     size: Count
     md5: Md5
 
@@ -73,6 +76,8 @@ class Change(msgspec.Struct, frozen=True):
     meta: Sequence[MetaFile]
     records: Sequence[StageRecord]
     dropped: Sequence[StageName]
+    outdated: Sequence[MetaName] = ()
+    """Files of meta/ that a run made and that are true no longer."""
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
@@ -92,6 +97,7 @@ class Draft:
         self._meta: list[Path] = []
         self.folders: dict[str, Path] = {}
         self.removed: list[str] = []
+        self.outdated: list[str] = []
         self._records: list[StageRecord] = []
         for part in ("folders", "replaced"):
             (root / part).mkdir(parents=True)
@@ -125,6 +131,7 @@ class Draft:
             meta=[_described(file) for file in self._meta],
             records=self._records,
             dropped=self._dropped(manifest),
+            outdated=self.outdated,
         )
         made = {name: _made(data_dir / name, manifest, change) for name in (*self.folders, *self.removed)}
         change = msgspec.structs.replace(change, replaced=made)

@@ -14,10 +14,13 @@ from fedsynth.pipeline.workspace import Workspace, open_workspace
 from fedsynth.processes.dataset import Dataset, write_dataset
 from fedsynth.records.layout import ALL_DATA, in_use
 from fedsynth.records.manifest import FileRecord, StageRecord
+from fedsynth.records.origin import ASSIGNMENT_FILE
 from fedsynth.truth import FILE_NAME as TRUTH_FILE
 from fedsynth.version import __version__
 
 _STAGE = "generate"
+PARTITION = "partition"
+"""The other stage that makes all_data."""
 _SHOWN = 8
 """Numbers of a list that a message has."""
 
@@ -73,6 +76,8 @@ def _make(workspace: Workspace, dataset: Dataset, engine: Engine, bar: Bar, foun
             after={ALL_DATA: {"users": dataset.parameters.num_tasks, "samples": samples}},
         )
         draft.add_record(record)
+        if PARTITION in workspace.manifest.stages:
+            draft.outdated.append(ASSIGNMENT_FILE)
         workspace.commit(draft)
     return record
 
@@ -86,6 +91,8 @@ def _require_same(workspace: Workspace, dataset: Dataset, unsolved: Collection[s
     folder = workspace.data_dir / ALL_DATA
     way_out = f"add {named('overwrite')} to replace it, or name another folder with {named('data_dir')}"
     record = workspace.manifest.stages.get(_STAGE)
+    if PARTITION in workspace.manifest.stages:
+        raise StageError(f"{folder}: exists, made by `{PARTITION}`; {way_out}")
     if record is None:
         raise StageError(f"{folder}: exists, and nothing in {workspace.meta_dir} tells how it was made; {way_out}")
     asked = _recorded(dataset)

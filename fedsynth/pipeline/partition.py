@@ -17,6 +17,7 @@ from fedsynth.pipeline.wish import Wish, read_columns
 from fedsynth.pipeline.workspace import Workspace, open_workspace
 from fedsynth.records.layout import ALL_DATA, FOLDERS, in_use
 from fedsynth.records.manifest import FileRecord, SourceRecord, StageRecord
+from fedsynth.records.origin import ASSIGNMENT_FILE
 from fedsynth.records.stamp import FileStamp, stamp_file
 from fedsynth.sources.open import open_source
 from fedsynth.sources.source import Source, standing_still
@@ -26,7 +27,6 @@ Tell = Callable[[str], None]
 """Called with what is being done."""
 
 _STAGE = "partition"
-ASSIGNMENT = "assignment.npz"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def partition_source(
         _refuse_own(data_dir, wish.source)
     data_dir.mkdir(parents=True, exist_ok=True)
     with open_workspace(data_dir) as workspace:
-        path = workspace.meta_dir / ASSIGNMENT
+        path = workspace.meta_dir / ASSIGNMENT_FILE
         if wish.assignment_only and workspace.manifest.stages.get(_STAGE) is not None:
             raise StageError(
                 f"{path}: tells who has which row in {data_dir / ALL_DATA}; for another assignment name another folder "
@@ -99,7 +99,7 @@ def _make(workspace: Workspace, wish: Wish, engine: Engine, bar: Bar, tell: Tell
             dealt = _deal(source, wish, bar, tell)
             tell("summing up the source")
             sums = [SourceRecord.of(file, stamp_file(file)) for file in source.files]
-            write_assignment(draft.meta_file(ASSIGNMENT), dealt, sums)
+            write_assignment(draft.meta_file(ASSIGNMENT_FILE), dealt, sums)
             files = {} if wish.assignment_only else write_data(draft, source, dealt, engine, bar)
         record = None if wish.assignment_only else _record(workspace, dealt, files, sums)
         if record is not None:
@@ -107,7 +107,7 @@ def _make(workspace: Workspace, wish: Wish, engine: Engine, bar: Bar, tell: Tell
         workspace.commit(draft)
     stage = None if record is None else StageResult(record, kept=False, notes=workspace.notes())
     counts = len(dealt.found.users), len(dealt.found.user_of)
-    return PartitionResult(stage, dealt.reached, *counts, workspace.meta_dir / ASSIGNMENT)
+    return PartitionResult(stage, dealt.reached, *counts, workspace.meta_dir / ASSIGNMENT_FILE)
 
 
 def _deal(source: Source, wish: Wish, bar: Bar, tell: Tell) -> Dealt:

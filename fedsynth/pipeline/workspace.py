@@ -97,6 +97,8 @@ class Workspace:
         for file in change.meta:
             if meta is not None and (meta / MAKING / file.name).exists():
                 (meta / MAKING / file.name).replace(self.meta_dir / file.name)
+        for gone in change.outdated:
+            (self.meta_dir / gone).unlink(missing_ok=True)
         sync_folder(self.data_dir)
         if meta is not None:
             sync_folder(self.meta_dir)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 
 MOST = {"num_tasks": 10**8, "num_classes": 10**6, "num_dim": 10**6}
 """More users than an index in memory holds, 1 kB each; classes and dimensions as models of MOST_NUMBERS can have."""
@@ -84,9 +84,9 @@ def check_common(parameters: Any) -> None:
     for name, most in MOST.items():
         value = getattr(parameters, name)
         if not 1 <= value <= most:
-            raise UsageError(f"{name} is {value}, expected 1 to {most:,}")
+            raise UsageError(f"{named(name)} is {value}, expected 1 to {most:,}")
     if not 0 <= parameters.seed < 2**32:
-        raise UsageError(f"seed is {parameters.seed}, expected 0 to {2**32 - 1}")
+        raise UsageError(f"{named('seed')} is {parameters.seed}, expected 0 to {2**32 - 1}")
 
 
 def check_model_size(parameters: Any, copies: int = 1) -> None:

@@ -28,6 +28,8 @@ COMMITTED = "committed"
 """In a data folder's private folder: a change that has happened, but for moving its parts into place."""
 TRUTH_FILE = "truth.npz"
 """The ground truth beside the manifest."""
+ASSIGNMENT_FILE = "assignment.npz"
+"""Who has which row of a source that was partitioned, beside the manifest."""
 
 WAY_OUT = f"make the stages again with {named('overwrite')}, or remove them with `fedsynth clean`"
 

@@ -80,9 +80,9 @@ def test_large_floats_are_written_as_repr_writes_them(value: float) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("-num-tasks 99999999999999999999", "num_tasks is 99999999999999999999, expected 1 to 100,000,000"),
-        ("-num-tasks 3 -num-dim 99999999999999999999", "num_dim is 99999999999999999999, expected 1 to 1,000,000"),
-        ("-num-tasks 3 -num-classes 99999999999999999999", "num_classes is 99999999999999999999, expected 1 to"),
+        ("-num-tasks 99999999999999999999", "-num-tasks is 99999999999999999999, expected 1 to 100,000,000"),
+        ("-num-tasks 3 -num-dim 99999999999999999999", "-num-dim is 99999999999999999999, expected 1 to 1,000,000"),
+        ("-num-tasks 3 -num-classes 99999999999999999999", "-num-classes is 99999999999999999999, expected 1 to"),
         ("-num-tasks 3 -num-classes 1000 -num-dim 1000000", "make a model of 1,000,001,000 numbers"),
         ("-num-tasks 3 -model fedprox -beta 1e308", "beta is 1e+308, expected a standard deviation, 0 to 1e+100"),
         ("-num-tasks 3 -model fedprox -alpha 1e308", "alpha is 1e+308"),

@@ -149,6 +149,19 @@ def _unlock(file: Any) -> None:
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 
+def process_is_alive(pid: int) -> bool:
+    """Whether a process of this number runs on this machine; where that can't be asked without harm (Windows), yes."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
 @contextlib.contextmanager
 def interrupts_held() -> Iterator[None]:
     """Keep Ctrl-C for the end of the block, and from processes started in it until they `release_interrupts`.

@@ -14,9 +14,10 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
-from fedsynth.system import naming
+from fedsynth.system import naming, process_is_alive
 
 NAME = ".fedsynth"
 """The name of private folders, and of the mark in each."""
@@ -95,10 +96,14 @@ def _raise_unless_open(call: Any, path: str, error: Any) -> None:
 def new_file(target: Path) -> Iterator[Path]:
     """Give the name of a new file in the target's folder's private folder, to be renamed over the target at the end.
 
-    It is made by whoever opens it, exclusively; on an error it is deleted.
+    It is made by whoever opens it, exclusively; on an error it is deleted, and what killed processes left of the same
+    target before it is made.
     """
-    place = make_private(target.parent) / f"{target.name}.{os.getpid()}"
-    discard(place)
+    private = make_private(target.parent)
+    for path, pid in _passing(private, target.name):
+        if not process_is_alive(pid):
+            discard(path)
+    place = private / f"{target.name}.{os.getpid()}.{token_hex(4)}"
     try:
         yield place
         place.replace(target)
@@ -106,6 +111,14 @@ def new_file(target: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             discard(place)
         raise
+
+
+def _passing(private: Path, name: str) -> Iterator[tuple[Path, int]]:
+    """Yield the files that are to be a target of this name, each with the process that made it."""
+    for path in list(private.iterdir()):
+        match = re.fullmatch(re.escape(name) + r"[.](\d{1,9})[.][0-9a-f]{8}", path.name)
+        if match:
+            yield path, int(match[1])
 
 
 def _candidates(parent: Path) -> Iterator[Path]:

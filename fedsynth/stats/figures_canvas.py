@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-import secrets
 from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+
+from fedsynth.records.mark import new_file
+from fedsynth.system import naming
 
 SIZE = (1280, 960)
 """Pixels: 640 x 480 at twice the resolution, so that the pictures are crisp on dense screens too."""
@@ -94,14 +96,10 @@ def tick_step(largest: int, ticks: int = 6) -> int:
 def save(image: Image.Image, path: Path) -> Path:
     """Write a PNG in one step, so that an older picture stays until the new one is whole; return its path.
 
-    The name meanwhile is hidden, new and this call's own: what bears it already, a link too, is never written to.
+    Meanwhile it is in the folder's private folder, where no link can lead elsewhere and what a killed process leaves is
+    deleted by the next.
     """
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
-    with new.open("xb") as file:  # fails if there is anything, and follows no link
-        try:
-            image.save(file, format="PNG", dpi=(192, 192), compress_level=1)  # twice as fast, a third larger
-            file.close()  # before the renaming, for Windows
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
+    with new_file(path) as new, naming(new), new.open("xb") as file:
+        image.save(file, format="PNG", dpi=(192, 192), compress_level=1)  # twice as fast, a third larger
+        file.close()  # before the renaming, for Windows
     return path

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -101,7 +104,7 @@ def test_ticks_are_round(largest: int, step: int) -> None:
 def test_pictures_are_replaced_whole(tmp_path: Path) -> None:
     for users in (3, 5):
         paths = save_pictures(tmp_path, "synthetic", summarize([5] * users), None)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["synthetic_hist.png", "synthetic_hist_nolabel.png"]
+    assert names(tmp_path) == ["synthetic_hist.png", "synthetic_hist_nolabel.png"]
     for path in paths:
         with Image.open(path) as image:
             image.verify()
@@ -142,14 +145,32 @@ def test_leafs_bins_stay_where_they_show_something() -> None:
     assert (bins.edges, bins.users, bins.beyond) == (BIN_EDGES, summary.bins, summary.beyond)
 
 
-def test_a_temporary_name_is_hidden_new_and_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_passing_file_is_private_new_and_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image, seen = draw_plain_histogram(summarize([5])), []
-    monkeypatch.setattr(Image.Image, "save", lambda self, file, **_: seen.append(Path(file.name).name))
+    monkeypatch.setattr(Image.Image, "save", lambda self, file, **_: seen.append(Path(file.name)))
     for _ in range(2):
         save(image, tmp_path / "a.png")
     assert len(set(seen)) == 2
-    assert all(name.startswith(".a.png.") and name.endswith(".new") for name in seen)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert {path.parent for path in seen} == {tmp_path / ".fedsynth"}
+    assert names(tmp_path) == ["a.png"]
+    assert [path.name for path in (tmp_path / ".fedsynth").iterdir()] == [".fedsynth"]
+
+
+def test_what_a_killed_process_left_of_a_picture_goes_and_nothing_else(tmp_path: Path) -> None:
+    image = draw_plain_histogram(summarize([5]))
+    save(image, tmp_path / "a.png")
+    private = tmp_path / ".fedsynth"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name in (f"a.png.{dead.pid}.0123abcd", f"a.png.{os.getpid()}.0123abcd", f"b.png.{dead.pid}.0123abcd"):
+        (private / name).touch()
+    save(image, tmp_path / "a.png")
+    left = {f"a.png.{os.getpid()}.0123abcd", f"b.png.{dead.pid}.0123abcd", ".fedsynth"}
+    assert {path.name for path in private.iterdir()} == left
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != ".fedsynth")
 
 
 def test_a_picture_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +184,7 @@ def test_a_picture_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(OSError, match="No space"):
         save(image, tmp_path / "a.png")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert names(tmp_path) == ["a.png"]
     assert (tmp_path / "a.png").read_bytes() == before
 
 
@@ -181,8 +202,8 @@ def test_pictures_drawn_at_once_are_whole(tmp_path: Path) -> None:
     summary = summarize([5, 80, 300])
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: save_pictures(tmp_path, "x", summary, None), range(16)))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["x_hist.png", "x_hist_nolabel.png"]
-    for path in tmp_path.iterdir():
+    assert names(tmp_path) == ["x_hist.png", "x_hist_nolabel.png"]
+    for path in tmp_path.glob("*.png"):
         with Image.open(path) as image:
             image.verify()
 

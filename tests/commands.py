@@ -48,6 +48,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def appeared(folder: Path, pattern: str) -> bool:
+    """Whether such a file is there now; what a command at work removes while it is looked for is not."""
+    try:
+        return any(folder.glob(pattern))
+    except FileNotFoundError:
+        return False
+
+
 def peak_memory(cwd: Path, script: str) -> int:
     """Run a Python script in a folder and return its peak of resident memory, in bytes.
 

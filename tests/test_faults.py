@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands import contents, environment, fedsynth, generate, leftovers, start
+from tests.commands import appeared, contents, environment, fedsynth, generate, leftovers, start
 
 fcntl = pytest.importorskip("fcntl")
 resource = pytest.importorskip("resource")
@@ -207,7 +207,7 @@ MAKING = ".fedsynth/making/*/folders"
 def wait_for(folder: Path, pattern: str, process: subprocess.Popen[str]) -> None:
     """Wait until a running command has come to the point where it makes such a file."""
     until = time.monotonic() + 30
-    while not any(folder.glob(pattern)):
+    while not appeared(folder, pattern):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.001)
@@ -230,7 +230,7 @@ def catch(many: Path, tmp_path: Path, place: str, *args: object) -> tuple[Path, 
         wait_for(cwd / "data", place, process)
         process.send_signal(signal.SIGSTOP)
         time.sleep(0.05)
-        if process.poll() is None and any((cwd / "data").glob(place)):
+        if process.poll() is None and appeared(cwd / "data", place):
             return cwd, process
         process.send_signal(signal.SIGCONT)
         process.communicate(timeout=60)

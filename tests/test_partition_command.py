@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fedsynth
-from tests.commands import contents, peak_memory, start
+from tests.commands import appeared, contents, peak_memory, start
 from tests.commands import fedsynth as run
 
 X = np.random.RandomState(0).normal(size=(600, 4))
@@ -301,7 +301,7 @@ def test_a_killed_run_leaves_nothing_and_the_next_one_finishes(tmp_path: Path) -
     options = ("partition", "own.npz", "--users", 100, "--alpha", "0.3")
     process = start(tmp_path, *options)
     for _ in range(4000):
-        if any((tmp_path / "data").rglob("bucket-*")):
+        if appeared(tmp_path / "data", "**/bucket-*"):
             break
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)

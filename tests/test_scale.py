@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from fedsynth.records.layout import json_files
-from tests.commands import contents, environment, fedsynth, start, tie_truth
+from tests.commands import appeared, contents, environment, fedsynth, start, tie_truth
 
 GENERATE = ["generate", "-num-tasks", 160, "-num-shards", 8, "-num-dim", 20, "-stream", "independent"]
 SEEDS = ["--smplseed", "1", "--spltseed", "2"]
@@ -283,7 +283,7 @@ def test_ctrl_c_cancels_what_is_queued(moment: str, large: Path, tmp_path: Path)
     sums = (large / "expected/meta/dir-checksum.md5").read_bytes()
     data = copy(large, tmp_path) / "data"
     process = start(tmp_path, "preprocess", *OPTIONS, "--workers", 2, start_new_session=True)
-    while not (any(data.glob(moment)) if moment.startswith(".") else worker_processes(process.pid)):
+    while not (appeared(data, moment) if moment.startswith(".") else worker_processes(process.pid)):
         assert process.poll() is None
     if moment == "first worker alone":
         os.kill(worker_processes(process.pid)[0], signal.SIGINT)
@@ -320,7 +320,7 @@ def test_ignored_ctrl_c_is_ignored_by_workers_too(large: Path, tmp_path: Path) -
 def test_workers_end_with_the_main_process(large: Path, tmp_path: Path) -> None:
     """Otherwise they would go on writing where the next run is at work."""
     process = start(copy(large, tmp_path), "preprocess", *OPTIONS, "--workers", 2)
-    while not any((tmp_path / "data").glob(SAMPLING)):
+    while not appeared(tmp_path / "data", SAMPLING):
         assert process.poll() is None
     workers = worker_processes(process.pid)
     assert workers

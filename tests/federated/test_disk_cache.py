@@ -17,7 +17,7 @@ import pytest
 
 from fedsynth.errors import StageError
 from fedsynth.federated import LeafDataset
-from tests.commands import ROOT, environment
+from tests.commands import ROOT, appeared, environment
 from tests.conftest import WriteLeaf
 
 USERS = {"b": ([[1, 2.5], [3, 4]], [0, 1]), "a": ([[5.0, 6.0]], [2])}
@@ -144,7 +144,7 @@ def test_what_a_killed_run_left_goes_after_an_hour(write_leaf: WriteLeaf) -> Non
     file = write_leaf({str(user): ([[0.5] * 50] * 20, [1] * 20) for user in range(2000)})
     script = f"from fedsynth.federated import LeafDataset; LeafDataset({str(file)!r}, cache=True)['0']"
     process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=environment())
-    while not list(file.parent.glob(".arrays/.new-*/*/x.npy")) and process.poll() is None:
+    while not appeared(file.parent, ".arrays/.new-*/*/x.npy") and process.poll() is None:
         time.sleep(0.002)
     process.kill()
     process.wait()

@@ -13,10 +13,13 @@ ALL_DATA = "all_data"
 SAMPLED = "sampled_data"
 REM_USERS = "rem_user_data"
 TRAIN = "train"
+VAL = "val"
 TEST = "test"
-STAGE_FOLDERS = (SAMPLED, REM_USERS, TRAIN, TEST)
-"""What preprocessing makes, and what may be cleared; all_data never is."""
-
+NEW_USERS = "new_users"
+LEAF_FOLDERS = (SAMPLED, REM_USERS, TRAIN, TEST)
+"""What LEAF's preprocessing makes, and what may be cleared whoever made it; all_data never is."""
+STAGE_FOLDERS = (SAMPLED, REM_USERS, TRAIN, VAL, TEST, NEW_USERS)
+"""What preprocessing makes. Those that are not LEAF's may be somebody's own: they go only where a run made them."""
 
 FOLDERS = (ALL_DATA, *STAGE_FOLDERS)
 """All that fedsynth makes in a data folder."""

@@ -15,20 +15,24 @@ import msgspec
 from msgspec import Meta
 
 from fedsynth.errors import DataError
-from fedsynth.records.layout import ALL_DATA, REM_USERS, SAMPLED, TEST, TRAIN, meta_dir, settled
+from fedsynth.records.layout import ALL_DATA, NEW_USERS, REM_USERS, SAMPLED, TEST, TRAIN, VAL, meta_dir, settled
 from fedsynth.records.mark import new_file
 from fedsynth.records.stamp import FileStamp, stamp_file
 from fedsynth.system import write_text
 
 FILE_NAME = "manifest.json"
-FORMAT = 1
+FORMATS = (1, 2)
+"""1 knows no folder but LEAF's, and is written wherever it is enough: older versions read that."""
+_SINCE_2 = (VAL, NEW_USERS)
 
 MAKERS = {
     ALL_DATA: ("generate", "partition"),
     SAMPLED: ("sample",),
     REM_USERS: ("remove_users",),
     TRAIN: ("split",),
+    VAL: ("split",),
     TEST: ("split",),
+    NEW_USERS: ("split",),
 }
 """Which stages make which folder; one that is made replaces what the others made."""
 
@@ -127,8 +131,13 @@ class StageRecord(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if any(counts.keys() != {"users", "samples"} for counts in self.after.values()):
             raise ValueError("Expected counts of users and samples")
-        if any(self.stage not in MAKERS[record.folder] for record in self.outputs):
+        if any(self.stage not in MAKERS[folder] for folder in self.folders):
             raise ValueError(f"Expected outputs of {self.stage} alone")
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders that the stage made."""
+        return list(dict.fromkeys([*self.after, *(file.folder for file in self.outputs)]))
 
 
 class _Content(msgspec.Struct):
@@ -136,8 +145,8 @@ class _Content(msgspec.Struct):
     stages: dict[StageName, StageRecord]
 
     def __post_init__(self) -> None:
-        if self.format != FORMAT:
-            raise ValueError(f"Expected format {FORMAT}, got {self.format}, of another version of fedsynth")
+        if self.format not in FORMATS:
+            raise ValueError(f"Expected format 1 or 2, got {self.format}, of another version of fedsynth")
         if any(name != record.stage for name, record in self.stages.items()):
             raise ValueError("Expected each stage under its own name")
 
@@ -159,11 +168,18 @@ class Manifest:
         self.stages = stages
         self._index()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(self.path, to_text(_Content(FORMAT, stages)) + "\n")
+        number = 2 if any(self.made(folder) for folder in _SINCE_2) else 1
+        replace_text(self.path, to_text(_Content(number, stages)) + "\n")
 
     def made(self, folder: str) -> StageRecord | None:
         """Return the record of the stage that made a folder of this name, None if none did."""
-        return next((self.stages[stage] for stage in MAKERS.get(folder, ()) if stage in self.stages), None)
+        made = (stage for stage in MAKERS.get(folder, ()) if folder in self._folders.get(stage, ()))
+        return next((self.stages[stage] for stage in made), None)
+
+    def made_with(self, folders: Iterable[str]) -> list[str]:
+        """Return these folders, then the others that the stages which made them made too: they come and go together."""
+        records = [record for name in folders if (record := self.made(name))]
+        return list(dict.fromkeys([*folders, *(name for record in records for name in record.folders)]))
 
     def find(self, path: Path) -> FileRecord | None:
         """Return the record of a file that fedsynth wrote or read, if its size and time are still those."""
@@ -184,6 +200,7 @@ class Manifest:
         return self._makers.get(md5)
 
     def _index(self) -> None:
+        self._folders = {name: record.folders for name, record in self.stages.items()}
         files = [(record, stage) for stage in self.stages.values() for record in stage.outputs]
         self._makers = {record.md5: stage for record, stage in reversed(files)}
         self._sizes = {record.size for record, _ in files}

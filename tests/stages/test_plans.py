@@ -102,7 +102,7 @@ def test_users_with_one_sample_draw_nothing() -> None:
 
 
 def test_shakespeare_leaves_a_gap_between_train_and_test() -> None:
-    plan = split_in_order([counts(100, 400)], fraction=0.8)
+    plan = split_in_order([counts(100, 400)], fraction=0.8, rng=Random(1))
     (train,), (test,) = plan.files[0]["train"].picks, plan.files[0]["test"].picks
     assert isinstance(train, Masked)
     assert isinstance(test, Masked)

@@ -56,8 +56,7 @@ def require_same_parameters(workspace: Workspace, stage: Stage) -> StageRecord:
     seed = record.seed if stage.seed is None else stage.seed
     if record.parameters != stage.parameters or record.seed != seed:
         made, wanted = {**record.parameters, "seed": record.seed}, {**stage.parameters, "seed": seed}
-        found, asked = _described(stage, made, wanted), _described(stage, wanted, made)
-        raise StageError(f"{here}: exists, made with {found}, but {asked} was asked for; {WAY_OUT}")
+        raise StageError(f"{here}: exists, {_difference(stage, made, wanted)}; {WAY_OUT}")
     return record
 
 
@@ -80,9 +79,15 @@ def check_left(stage: Stage, plan: StagePlan, source: Path) -> None:
 
 def _described(stage: Stage, values: dict[str, Any], others: dict[str, Any] | None = None) -> str:
     """Return values in words, only those that differ from the others."""
-    shown = (
+    return ", ".join(
         f"{named(stage.called.get(key, key))} {value}"
         for key, value in values.items()
         if not others or others.get(key) != value
     )
-    return ", ".join(shown) or "less"
+
+
+def _difference(stage: Stage, made: dict[str, Any], wanted: dict[str, Any]) -> str:
+    found, asked = _described(stage, made, wanted), _described(stage, wanted, made)
+    if not found:
+        return f"made without {asked}, which was asked for"
+    return f"made with {found}, " + (f"but {asked} was asked for" if asked else "which was not asked for")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fedsynth import LeafDataset, load, load_splits, measure
-from fedsynth.errors import DataError, StageError, UsageError
+from fedsynth.errors import StageError, UsageError
 from fedsynth.pipeline.options import split_stage
 from fedsynth.records.layout import json_files
 from fedsynth.records.manifest import Manifest
@@ -322,23 +322,24 @@ def test_changed_and_stale_folders_are_refused(done: Path) -> None:
 # Records
 
 
-def test_manifest_says_a_newer_format_only_where_it_needs_one(done: Path) -> None:
+def test_manifest_records_what_was_asked_for_and_each_folder(done: Path) -> None:
+    split = json.loads((done / "meta/manifest.json").read_text())["stages"]["split"]
+    assert split["parameters"] == {"method": "sample", "fraction": 0.8, "val_fraction": 0.1, "new_users": 0.2}
+    assert list(split["after"]) == ["train", "val", "test", "new_users"]
+    assert [file["path"] for file in split["outputs"]] == [f"data/{folder}/{name}" for folder, name in NAMES.items()]
+
+
+def test_records_of_older_versions_are_read(done: Path) -> None:
+    """What 0.1.0 wrote, word for word; it named no folder but LEAF's."""
+    fedsynth(done, "preprocess", "-t", "sample", *SEED, "--overwrite")
     path = done / "meta/manifest.json"
     content = json.loads(path.read_text())
-    assert content["format"] == 2
-    assert content["stages"]["split"]["parameters"] == {
-        "method": "sample",
-        "fraction": 0.8,
-        "val_fraction": 0.1,
-        "new_users": 0.2,
-    }
-    assert list(content["stages"]["split"]["after"]) == ["train", "val", "test", "new_users"]
-    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
-    with pytest.raises(DataError, match="Expected format 1 or 2, got 3, of another version of fedsynth"):
-        Manifest(done / "data")
-    path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
-    fedsynth(done, "clean")
-    assert json.loads(path.read_text())["format"] == 1
+    assert content["format"] == 1
+    assert content["stages"]["split"]["parameters"] == {"method": "sample", "fraction": 0.9}
+    assert content["stages"]["split"]["after"].keys() == {"train", "test"}
+    assert Manifest(done / "data").made("val") is None
+    assert fedsynth(done, "preprocess", "-t", "sample", *SEED).stdout.count("kept") == 2
+    assert fedsynth(done, "clean").stdout == "removed train, test\n"
 
 
 def test_checksums_cover_all_sides(done: Path) -> None:

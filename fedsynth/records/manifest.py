@@ -21,9 +21,7 @@ from fedsynth.records.stamp import FileStamp, stamp_file
 from fedsynth.system import write_text
 
 FILE_NAME = "manifest.json"
-FORMATS = (1, 2)
-"""1 knows no folder but LEAF's, and is written wherever it is enough: older versions read that."""
-_SINCE_2 = (VAL, NEW_USERS)
+FORMAT = 1
 
 MAKERS = {
     ALL_DATA: ("generate", "partition"),
@@ -145,8 +143,8 @@ class _Content(msgspec.Struct):
     stages: dict[StageName, StageRecord]
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise ValueError(f"Expected format 1 or 2, got {self.format}, of another version of fedsynth")
+        if self.format != FORMAT:
+            raise ValueError(f"Expected format {FORMAT}, got {self.format}, of another version of fedsynth")
         if any(name != record.stage for name, record in self.stages.items()):
             raise ValueError("Expected each stage under its own name")
 
@@ -168,8 +166,7 @@ class Manifest:
         self.stages = stages
         self._index()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        number = 2 if any(self.made(folder) for folder in _SINCE_2) else 1
-        replace_text(self.path, to_text(_Content(number, stages)) + "\n")
+        replace_text(self.path, to_text(_Content(FORMAT, stages)) + "\n")
 
     def made(self, folder: str) -> StageRecord | None:
         """Return the record of the stage that made a folder of this name, None if none did."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.measure import Cost, Row, compare, python, run
-from fedsynth.records.layout import LEAF_FOLDERS
+from fedsynth.records.layout import STAGE_FOLDERS
 
 _SEEDS = ("--smplseed", "1", "--spltseed", "2")
 _CHAINS = {
@@ -113,5 +113,5 @@ def _sums(side: Path) -> dict[str, str]:
 
 
 def _clear(side: Path) -> None:
-    for name in LEAF_FOLDERS:
+    for name in STAGE_FOLDERS:
         shutil.rmtree(side / "data" / name, ignore_errors=True)

@@ -25,7 +25,7 @@ from fedsynth.pipeline.checksums import verify as verify_folder
 from fedsynth.pipeline.options import Stage, remove_stage, sample_stage, split_stage
 from fedsynth.pipeline.preprocess import clean as clean_folder
 from fedsynth.pipeline.preprocess import preprocess as run_stages
-from fedsynth.records.layout import LEAF_FOLDERS
+from fedsynth.records.layout import STAGE_FOLDERS
 from fedsynth.version import __version__
 
 FRACTION, USER_FRACTION, MIN_SAMPLES, TRAIN_FRACTION = 0.1, 0.01, 10, 0.9
@@ -113,7 +113,7 @@ def preprocess(
     if checksums is not None:
         return _verify(data_dir, checksums)
     stages = _stages(**options)
-    replaced = LEAF_FOLDERS if overwrite else ()
+    replaced = STAGE_FOLDERS if overwrite else ()
     _run(data_dir, stages, workers=workers, scheduler=scheduler, overwrite=replaced, checksums=not nochecksum)
     if not stages:
         say("preprocess: no stage is asked for: name one or more with -s, -k, -t")

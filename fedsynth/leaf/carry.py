@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import merge
-from itertools import compress, groupby
+from itertools import compress, groupby, repeat
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Outp
 
 def _rounds(plans: Mapping[Path, FilePlan]) -> Iterator[list[tuple[Path, Pick]]]:
     """Yield all picks of one user after another, in the source's order where the plans keep it."""
-    picks = merge(*([(path, pick) for pick in plan.picks] for path, plan in plans.items()), key=_position)
+    picks = merge(*(zip(repeat(path), plan.picks) for path, plan in plans.items()), key=_position)
     if len(plans) == 1:
         yield from ([pick] for pick in picks)
     else:

@@ -9,7 +9,7 @@ from fedsynth.errors import StageError, named
 from fedsynth.leaf.plan import StagePlan
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
-from fedsynth.records.layout import LEAF_FOLDERS, NEW_USERS, VAL, data_files, in_use
+from fedsynth.records.layout import NEW_USERS, STAGE_FOLDERS, VAL, data_files, in_use
 from fedsynth.records.manifest import StageRecord, differences
 from fedsynth.records.origin import WAY_OUT
 
@@ -51,7 +51,7 @@ def require_same_parameters(workspace: Workspace, stage: Stage) -> StageRecord:
     foreign = [name for name in present if record is None or name not in record.folders]
     here = ", ".join(str(workspace.data_dir / name) for name in foreign or present)
     if record is None or foreign:
-        way_out = WAY_OUT if set(foreign) <= set(LEAF_FOLDERS) else _WAY_OUT_OF_OWN
+        way_out = WAY_OUT if set(foreign) <= set(STAGE_FOLDERS) else _WAY_OUT_OF_OWN
         raise StageError(f"{here}: exists, and nothing in {workspace.meta_dir} tells how it was made; {way_out}")
     seed = record.seed if stage.seed is None else stage.seed
     if record.parameters != stage.parameters or record.seed != seed:

@@ -13,7 +13,7 @@ from fedsynth.pipeline.checksums import write_checksums
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.run import Bar, StageResult, StageRunner, no_bar
 from fedsynth.pipeline.workspace import Workspace, open_workspace
-from fedsynth.records.layout import LEAF_FOLDERS
+from fedsynth.records.layout import STAGE_FOLDERS
 
 Report = Callable[[StageResult], None]
 """Told what became of a stage, when it has."""
@@ -41,8 +41,7 @@ def preprocess(
 
     A stage that an earlier run did with the same parameters, seed and input is kept. overwrite: folders whose contents
     make way for what the stages make: the new is made beside the old, which stands until all of the new is there.
-    Memory: one user's text at a time, an index of users, and a byte per sample and
-    side of the split (24 for iid sampling).
+    Memory: one user's text at a time, an index of users, and a byte per sample and side (24 for iid sampling).
     Raises StageError, DataError or BusyError; what is in the data folder then is whole stages, as before or newer;
     UsageError for `overwrite` without a stage.
     """
@@ -63,7 +62,7 @@ def clean(data_dir: Path) -> Cleaned:
     `val` and `new_users` are not LEAF's names: such folders are removed where a run made them.
     """
     with open_workspace(data_dir) as workspace:
-        removed = workspace.remove(LEAF_FOLDERS)
+        removed = workspace.remove(STAGE_FOLDERS)
         return Cleaned(removed, workspace.notes())
 
 

@@ -16,12 +16,13 @@ TRAIN = "train"
 VAL = "val"
 TEST = "test"
 NEW_USERS = "new_users"
-LEAF_FOLDERS = (SAMPLED, REM_USERS, TRAIN, TEST)
-"""What LEAF's preprocessing makes, and what may be cleared whoever made it; all_data never is."""
-STAGE_FOLDERS = (SAMPLED, REM_USERS, TRAIN, VAL, TEST, NEW_USERS)
-"""What preprocessing makes. Those that are not LEAF's may be somebody's own: they go only where a run made them."""
+STAGE_FOLDERS = (SAMPLED, REM_USERS, TRAIN, TEST)
+"""What preprocessing makes, and what may be cleared; all_data never is.
 
-FOLDERS = (ALL_DATA, *STAGE_FOLDERS)
+VAL and NEW_USERS are not LEAF's names, so such a folder may be somebody's own: it goes with the split that made it.
+"""
+
+FOLDERS = (ALL_DATA, *STAGE_FOLDERS, VAL, NEW_USERS)
 """All that fedsynth makes in a data folder."""
 
 DATA, META = "data", "meta"

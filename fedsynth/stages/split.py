@@ -35,7 +35,7 @@ def split_by_sample(
     """Put a random fraction of each user's samples into train, another into val, the others into test, in their order.
 
     new_users: the fraction of the users, drawn first, who go whole into a folder of their own. Users with fewer than 2
-    samples are left out. Holds a byte per sample and side.
+    samples are dropped. Holds a byte per sample and side.
     """
     sizes = [[sample_sizes(size, fraction, val_fraction) for size in counts.num_samples] for counts in files]
     return _split_samples(files, sizes, lambda user: _drawn(user, rng), bool(val_fraction), new_users, rng)
@@ -47,7 +47,7 @@ def split_in_order(
     """Put each user's first samples into train and the last into test, with LEAF's gap for shakespeare between them.
 
     val lies between the two, with a gap on either side, if two samples or more are left after the gaps. Users for whom
-    no test sample is left are left out. rng: draws new_users, as in `split_by_sample`.
+    no test sample is left are dropped. rng: draws new_users, as in `split_by_sample`.
     """
     sizes = [[ordered_sizes(size, fraction, val_fraction) for size in counts.num_samples] for counts in files]
     return _split_samples(files, sizes, _ordered, bool(val_fraction), new_users, rng)

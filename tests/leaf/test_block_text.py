@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,8 @@ def test_one_odd_float_of_thousands_is_written_as_python_does() -> None:
         x[row, 2] = 1.25e-5
     x[1500, 0] = 3e17
     users, y = [str(user) for user in range(1000)], np.arange(3000) % 5
-    data = {
-        user: {"x": x[3 * n : 3 * n + 3].tolist(), "y": y[3 * n : 3 * n + 3].tolist()} for n, user in enumerate(users)
-    }
+    parts = [slice(3 * number, 3 * number + 3) for number in range(1000)]
+    data = {user: {"x": x[p].tolist(), "y": y[p].tolist()} for user, p in zip(users, parts, strict=True)}
     assert f"{{{block_text(users, [3] * 1000, x, y).decode()}}}" == json.dumps(data)
 
 
@@ -66,7 +66,7 @@ def test_file_of_blocks_is_what_json_dump_writes(cut: list[int], tmp_path: Path)
             rows = slice(bounds[end - number], bounds[end])
             writer.write(sizes[end - number : end], x[rows], y[rows])
         stamp = writer.finish()
-    rows = [slice(start, end) for start, end in zip(bounds, bounds[1:], strict=False)]
+    rows = [slice(start, end) for start, end in pairwise(bounds)]
     data = {user: {"x": x[r].tolist(), "y": y[r].tolist()} for user, r in zip(users, rows, strict=True)}
     text = json.dumps({"users": users, "num_samples": sizes, "user_data": data})
     assert (tmp_path / "all_data.json").read_text() == text
@@ -78,5 +78,5 @@ def test_left_with_an_error_a_file_is_no_whole_one(tmp_path: Path) -> None:
     with pytest.raises(KeyError), BlockWriter(tmp_path / "all_data.json", ["a", "b"], [1, 1]) as writer:
         writer.write([1], np.ones((1, 2)), np.zeros(1, np.int64))
         raise KeyError
-    with pytest.raises(ValueError, match="Expecting|Unterminated"):
+    with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
         json.loads((tmp_path / "all_data.json").read_text())

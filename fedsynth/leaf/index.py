@@ -53,6 +53,11 @@ class LeafWalk:
         self._num_samples: dict[str, int] | None = None
         self._found: dict[str, int] = {}
 
+    @property
+    def offset(self) -> int:
+        """Where in the file the walk is, in bytes."""
+        return self._scanner.offset
+
     def to_data(self) -> bool:
         """Walk to where the data starts; return whether users and num_samples stand before it."""
         for key in self._keys:

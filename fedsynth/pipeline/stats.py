@@ -13,7 +13,7 @@ from fedsynth.engine import INLINE, Engine, Progress, check_shared
 from fedsynth.errors import DataError, StageError
 from fedsynth.leaf.head import read_head
 from fedsynth.leaf.reader import read_index
-from fedsynth.leaf.values import read_values
+from fedsynth.leaf.value_blocks import ValueBlock, read_blocks
 from fedsynth.pipeline.run import Bar, no_bar
 from fedsynth.pipeline.workspace import open_workspace
 from fedsynth.records.layout import ALL_DATA, in_use, json_files, meta_dir, settled
@@ -90,11 +90,16 @@ class MeasureJob:
 
 
 def measure_file(job: MeasureJob, progress: Progress) -> Tally:
-    """Return the job's meter with all users of the file; holds one user's values. Raises DataError as `read_values`."""
+    """Return the job's meter with all users of the file; holds, and raises, what `read_blocks` does."""
     check_shared([job.path])
-    position = dict(zip(read_head(job.path)["users"], job.users, strict=True))
-    for user, x, y in read_values(job.path, lambda: job.meter.wants_x, progress):
-        job.meter.add(position[user], x, y)
+    position: dict[str, int] = {}
+    for found in read_blocks(job.path, lambda: job.meter.wants_x, progress):
+        if isinstance(found, ValueBlock):
+            users = job.users[found.users.start : found.users.stop]
+            job.meter.add_block(users, found.sizes, found.x, found.y)
+        else:
+            position = position or dict(zip(read_head(job.path)["users"], job.users, strict=True))
+            job.meter.add(position[found[0]], *found[1:])
     return job.meter
 
 

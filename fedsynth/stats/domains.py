@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from fedsynth.stats.blocks import UserBlock
 from fedsynth.stats.picks import Picks, draw_some, in_order
 
 Floats = NDArray[np.float64]
@@ -50,6 +51,12 @@ class DomainMeter:
         """Take a user's samples, [n, D]."""
         if user in self._kept.picks.places and any(user in pair for pair in self._pairs_kept(x.shape[1])):
             self._kept.add(user, x, max(LEAST_SAMPLES, MOST_NUMBERS // (2 * PAIRS * x.shape[1])))
+
+    def add_block(self, block: UserBlock) -> None:
+        """Take several users at once."""
+        for number, user in enumerate(block.users.tolist()):
+            if user in self._kept.picks.places:
+                self.add(user, block.x[block.samples_of(number)])
 
     def merge(self, other: DomainMeter) -> None:
         """Take all that another one, of other users, has kept."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from fedsynth.stats.blocks import UserBlock
 from fedsynth.stats.optimum import Sample, fit_pooled
 from fedsynth.stats.picks import Picks, draw_some, in_order
 
@@ -66,6 +67,32 @@ class GradientMeter:
             most = max(2, MOST_NUMBERS // (USERS * x.shape[1]))
             self._kept.add(user, x, most)
             self._labels[user] = [y[place] for place in self._kept.picks.places[user][:most].tolist()]
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def add_block(self, block: UserBlock) -> None:
+        """Take several users at once: what differs from `add` are the last digits."""
+        if self.reason:
+            return
+        cells = block.cells
+        sums = np.add.reduceat(block.x[cells.order], cells.starts, axis=0)
+        own = (cells.counts**2 + np.einsum("ij,ij->i", sums, sums)) / block.sizes[cells.users]
+        common = (block.sizes**2 + np.einsum("ij,ij->i", block.sums, block.sums)) / block.sizes
+        self._own += float(own.sum())
+        self._common += float(common.sum())
+        self._samples += len(block.y)
+        by_class = np.argsort(cells.codes, kind="stable")
+        starts = np.searchsorted(cells.codes[by_class], np.arange(len(block.labels)))
+        whole = np.column_stack([cells.counts, sums])
+        self._add_sums(dict(zip(block.labels, np.add.reduceat(whole[by_class], starts, axis=0), strict=True)))
+        if block.x.shape[1] <= MOST_FEATURES:
+            self._keep(block)
+
+    def _keep(self, block: UserBlock) -> None:
+        most = max(2, MOST_NUMBERS // (USERS * block.x.shape[1]))
+        for number in self._kept.add_block(block, most):
+            user = int(block.users[number])
+            labels = block.y[block.samples_of(number)]
+            self._labels[user] = labels[self._kept.picks.places[user][:most]].tolist()
 
     def merge(self, other: GradientMeter) -> None:
         """Take all that another one, of other users, has seen."""

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from fedsynth.stats.blocks import UserBlock
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -40,6 +42,13 @@ class Keeper:
         places = self.picks.places.get(user)
         if places is not None:
             self.rows[user] = values[places[:most]]
+
+    def add_block(self, block: UserBlock, most: int | None = None) -> list[int]:
+        """Take several users at once, each as `add` does; return which of the block, by position, were picked."""
+        picked = [number for number, user in enumerate(block.users.tolist()) if user in self.picks.places]
+        for number in picked:
+            self.add(int(block.users[number]), block.x[block.samples_of(number)], most)
+        return picked
 
     def merge(self, other: Keeper) -> None:
         """Take all that another one, of other users, has kept."""

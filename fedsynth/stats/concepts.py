@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fedsynth.errors import DataError
 from fedsynth.stats.blocks import UserBlock
-from fedsynth.stats.picks import Picks, draw_probe, in_order
+from fedsynth.stats.picks import InOrder, Picks, draw_probe
 from fedsynth.truth import Truth, true_models
 
 Floats = NDArray[np.float64]
@@ -49,9 +49,14 @@ class ConceptMeter:
     @classmethod
     def draw(cls, truth: Truth, rng: Generator) -> ConceptMeter:
         """Draw whose models are compared, and the probe. The order of users makes no difference."""
-        users = in_order(truth.user_ids, truth.num_samples)
+        return cls.draw_from(InOrder(truth.user_ids, truth.num_samples), truth, rng)
+
+    @classmethod
+    def draw_from(cls, order: InOrder, truth: Truth, rng: Generator) -> ConceptMeter:
+        """Draw as `draw` does, from the truth's users, who are in order already."""
+        users = order.having(1)
         compared = rng.permutation(users)[:PROBE_USERS].tolist()
-        return cls(truth, draw_probe(users, truth.num_samples, PROBE_SAMPLES, rng), compared)
+        return cls(truth, draw_probe(users, order.num_samples, PROBE_SAMPLES, rng), compared)
 
     @property
     def probed(self) -> Collection[int]:

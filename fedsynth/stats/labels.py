@@ -56,14 +56,14 @@ class LabelTable:
 class LabelCounter:
     """Count labels user by user, or many users at once. reason: why they are no classes, "" as long as they are.
 
-    Holds 24 bytes for each class that a user has, and 16 for each user.
+    Holds 16 bytes for each class that a user has, and for each user.
     """
 
     def __init__(self) -> None:
         self.reason = ""
         self._names: dict[Label, int] = {}
         self._users, self._sizes = array("q"), array("q")
-        self._cells = array("q"), array("q"), array("q")  # users' positions, numbers of classes, counts
+        self._cells = array("q"), array("i"), array("i")  # users' positions, numbers of classes, counts
 
     def add(self, user: int, labels: Sequence[Any]) -> None:
         """Take the labels, as JSON has them, of the user at this position; all positions come, in any order."""
@@ -117,15 +117,17 @@ class LabelCounter:
         order = np.argsort(users, kind="stable")
         owners, classes, counts = map(_whole, self._cells)
         ranks = np.searchsorted(users[order], owners)
-        by_user = np.argsort(ranks, kind="stable")
-        return LabelTable(ranks[by_user], numbers[classes[by_user]], counts[by_user], sizes[order], names)
+        if (ranks[1:] < ranks[:-1]).any():
+            by_user = np.argsort(ranks, kind="stable")
+            ranks, classes, counts = ranks[by_user], classes[by_user], counts[by_user]
+        return LabelTable(ranks, numbers[classes], counts.astype(np.int64), sizes[order], names)
 
     def _number(self, label: Label) -> int:
         return self._names.setdefault(label, len(self._names))
 
     def _take(self, *cells: Ints) -> None:
         for kept, more in zip(self._cells, cells, strict=True):
-            kept.frombytes(np.ascontiguousarray(more, np.int64).tobytes())
+            kept.frombytes(np.ascontiguousarray(more, np.dtype(kept.typecode)).tobytes())
 
 
 def label_measures(table: LabelTable, rng: Generator) -> dict[str, float]:
@@ -162,7 +164,7 @@ def distances(table: LabelTable) -> dict[str, float]:
 
 
 def _whole(values: array[int]) -> Ints:
-    return np.frombuffer(values, np.int64)
+    return np.frombuffer(values, np.dtype(values.typecode))
 
 
 def _jensen_shannon(table: LabelTable, pooled: Floats, shares: Floats) -> float:

@@ -15,6 +15,7 @@ from fedsynth.stats.domains import DomainMeter
 from fedsynth.stats.features import FeatureMoments, to_matrix
 from fedsynth.stats.gradients import GradientMeter
 from fedsynth.stats.labels import LabelCounter
+from fedsynth.stats.picks import InOrder
 from fedsynth.truth import Truth
 
 
@@ -33,13 +34,14 @@ class Tally:
 
     @classmethod
     def draw(cls, names: Sequence[str], num_samples: Sequence[int], truth: Truth | None, seed: int) -> Tally:
-        """Draw the samples that are to be kept. names, num_samples: of all users."""
+        """Draw the samples that are to be kept. names, num_samples: of all users; truth: that of these, or None."""
+        users = InOrder(names, num_samples)
         return cls(
             LabelCounter(),
             FeatureMoments(),
-            DomainMeter.draw(names, num_samples, default_rng([seed, 1])),
-            GradientMeter.draw(names, num_samples, default_rng([seed, 2])),
-            None if truth is None else ConceptMeter.draw(truth, default_rng(seed)),
+            DomainMeter.draw_from(users, default_rng([seed, 1])),
+            GradientMeter.draw_from(users, default_rng([seed, 2])),
+            None if truth is None else ConceptMeter.draw_from(users, truth, default_rng(seed)),
         )
 
     @property

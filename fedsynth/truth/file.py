@@ -8,6 +8,7 @@ import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import le
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
@@ -75,6 +76,8 @@ class Truth:
 
         Raises DataError if one is not among them, or has more samples than they were made with: the truth is damaged.
         """
+        if users == self.user_ids and all(map(le, num_samples, self.num_samples)):
+            return replace(self, user_ids=users, num_samples=num_samples)
         position = {user: number for number, user in enumerate(self.user_ids)}
         for user, size in zip(users, num_samples, strict=True):
             if user not in position:

@@ -368,5 +368,5 @@ def test_two_levels_of_few_users_that_move_each_other_are_reached_together() -> 
 
 def test_of_two_levels_the_one_that_is_out_of_reach_is_named_with_what_can_be_had() -> None:
     asked = {"concept.within": 0.2, "concept.between": 0.95}
-    with pytest.raises(UsageError, match=r"concept.between 0.95 can't be reached with 40 users .*: 0\.\d+ to 0\.[67]\d+"):
+    with pytest.raises(UsageError, match=r"between 0.95 can't be reached with 40 users .*: 0\.\d+ to 0\.[67]\d+"):
         solve(small(prob_clusters=(0.5, 0.5)), make_targets(asked))

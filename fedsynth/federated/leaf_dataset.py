@@ -257,8 +257,8 @@ class LeafDataset(Mapping[str, TabularDataset]):
     def _find_clusters(self) -> NDArray[np.int64]:
         if self._clusters is None:
             truth = self.find_truth()
-            known = isinstance(truth, Truth) and truth.cluster is not None
-            self._clusters = truth.cluster if known else np.empty(0, np.int64)
+            clusters = truth.cluster if isinstance(truth, Truth) else None
+            self._clusters = np.empty(0, np.int64) if clusters is None else clusters
         return self._clusters
 
 

@@ -115,6 +115,7 @@ class PooledSamples(Base):
 
         def sample(index: int) -> tuple[Any, Any]:
             user = bisect_right(self._ends, index)
-            return self.users[names[user]][index - (self._ends[user - 1] if user else 0)]
+            x, y = self.users[names[user]][index - (self._ends[user - 1] if user else 0)]
+            return x, y
 
         return sample

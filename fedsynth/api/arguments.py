@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsynth.errors import UsageError
+from fedsynth.processes.registry import PROCESSES
 
 _WHOLE = {"num_tasks", "num_classes", "num_dim", "seed", "min_samples", "max_samples", "concept_dims"}
 _FLAGS = {"iid"}
@@ -44,8 +45,9 @@ _LISTS: dict[str, Callable[[str, Any], float]] = {"prob_clusters": number, "size
 
 
 def parameters_given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the generator's parameters that are not None, as its processes take them. Raises UsageError."""
-    return {name: _converted(name, value) for name, value in values.items() if value is not None}
+    """Return those values that are parameters of a process and not None, as it takes them. Raises UsageError."""
+    names = {name: None for process in PROCESSES.values() for name in process.options}
+    return {name: _converted(name, values[name]) for name in names if values[name] is not None}
 
 
 def _converted(name: str, value: Any) -> Any:

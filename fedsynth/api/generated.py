@@ -114,34 +114,7 @@ def generate(
         >>> made.parameters["num_classes"]
         5
     """
-    given = parameters_given(
-        {
-            "num_tasks": num_tasks,
-            "num_classes": num_classes,
-            "num_dim": num_dim,
-            "seed": seed,
-            "prob_clusters": prob_clusters,
-            "cluster_spread": cluster_spread,
-            "model_spread": model_spread,
-            "noise": noise,
-            "mean_samples": mean_samples,
-            "sigma_samples": sigma_samples,
-            "min_samples": min_samples,
-            "max_samples": max_samples,
-            "alpha": alpha,
-            "beta": beta,
-            "iid": iid,
-            "mean_size": mean_size,
-            "sizes": sizes,
-            "label_alpha": label_alpha,
-            "imbalance": imbalance,
-            "concept_dims": concept_dims,
-            "concept_within": concept_within,
-            "concept_between": concept_between,
-            "label_noise": label_noise,
-            "feature_shift": feature_shift,
-        }
-    )
+    given = parameters_given(locals())
     folder = folder_path("data_dir", data_dir)
     dataset = Dataset(choose_parameters(model, given), stream=stream, num_shards=whole("num_shards", num_shards))
     levels = make_targets(targets or {})

@@ -31,6 +31,7 @@ FLOORS = {
     "errors": 0,
     "system": 0,
     "version": 0,
+    "words": 0,
 }
 PACKAGE = ROOT / "fedsynth"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))

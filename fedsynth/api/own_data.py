@@ -38,25 +38,50 @@ def partition(
     targets: Asked | None = None,
     seed: int = DEFAULT_SEED,
 ) -> Partition:
-    """Deal samples to users; every sample goes to exactly one.
+    """Assign samples to users; every sample goes to exactly one. The same seed gives the same on every machine.
 
-    labels: [n], a class for each sample: numbers or texts. users: how many; for scheme natural, [n], whose each sample
-    is. by: [n], what to deal by in place of the labels, such as a domain; bins: cut the numbers that are dealt by into
-    so many classes of nearly equal counts. The schemes, with the parameters of each:
+    The schemes, with the parameters of each:
 
         iid                             users differ in nothing
         quantity                        in their sizes: lognormal of `sigma`, or listed in `sizes`
         dirichlet         alpha         for each class, its shares over the users are Dirichlet(alpha)
         inner-dirichlet   alpha         each user's class shares are Dirichlet(alpha q); sizes as for quantity, or equal
         classes           classes       each user has exactly so many classes
-        shards            shards        samples sorted by class, cut into so many shards a user, and dealt
+        shards            shards        samples sorted by class, cut into so many shards a user, which are handed out
         natural                         users are given
 
-    min_samples: of the smallest user, met by moving as few samples as possible. clusters, swap_labels: in each cluster
-    of users but the first, so many classes exchange their labels in a cycle. targets: measures and the levels that they
-    are to have, such as {"label.hellinger": 0.5}: the parameter that moves each, alpha, sigma, classes or shards, is
-    found, and stands in the partition's `request`. The same seed gives the same partition on every machine. Raises
-    UsageError for what is impossible, saying what would be possible, and DataError for labels that are no classes.
+    Args:
+        labels: [n], a class for each sample: numbers or texts.
+        users: How many; for scheme natural, [n], whose each sample is.
+        scheme: One of those above.
+        by: [n], what to assign by in place of the labels, such as a domain.
+        bins: Cut the numbers that are assigned by into so many classes of nearly equal counts.
+        alpha: Concentration, small for users who are far apart.
+        sigma: Standard deviation of the sizes' logarithm.
+        sizes: [users] the users' sizes, in place of sigma.
+        classes: Classes of each user.
+        shards: Shards of each user.
+        min_samples: Of the smallest user, met by moving as few samples as possible.
+        clusters: Of users; in each but the first some classes exchange their labels in a cycle.
+        swap_labels: How many classes do.
+        targets: Measures and the levels that they are to have, such as `{"label.hellinger": 0.5}`: the parameter that
+            moves each, alpha, sigma, classes or shards, is found, and stands in the partition's `request`.
+        seed: 0 to 2**64 - 1.
+
+    Returns:
+        Partition: a mapping of users' names to the indices of their samples.
+
+    Raises:
+        UsageError: For what is impossible, saying what would be possible.
+        DataError: For labels that are no classes.
+
+    Example:
+        >>> import fedsynth
+        >>> part = fedsynth.partition([0, 1] * 50, users=4, scheme="classes", classes=1, seed=1)
+        >>> part
+        <Partition classes: 4 users, 100 samples>
+        >>> part.num_samples
+        array([25, 25, 25, 25])
     """
     names = _names(users, scheme)
     levels = make_targets(targets or {})
@@ -87,12 +112,27 @@ def partition(
 def write_leaf(
     folder: str | Path, users: Mapping[str, Any], *, num_shards: int = 1, overwrite: bool = False
 ) -> list[Path]:
-    """Write users as LEAF's files, all_data.json or so many shards, into a folder; return the files.
+    """Write users as LEAF's files, all_data.json or so many shards, into a folder, which appears whole or not at all.
 
-    users: any mapping of a user to (x, y): arrays, tensors or sequences of what JSON can hold, one entry a sample; or
-    to datasets with features and labels, as `LeafDataset` has. Asked for twice, and held, one at a time. The folder
-    appears whole or not at all. Raises StageError if it is in use, unless overwrite; DataError for values that JSON
-    can't hold.
+    Args:
+        folder: Where; it is made if need be.
+        users: A mapping of users to (x, y): arrays, tensors or sequences of what JSON can hold, one entry a sample; or
+            to datasets with features and labels, as `LeafDataset` has. Asked for twice, and held, one at a time.
+        num_shards: Number of files.
+        overwrite: Replace what is there.
+
+    Returns:
+        The files.
+
+    Raises:
+        StageError: If the folder is in use, unless overwrite.
+        DataError: For values that JSON can't hold.
+
+    Example:
+        >>> import fedsynth
+        >>> files = fedsynth.write_leaf("own/all_data", {"a": ([[0.5, 1.0]], [1]), "b": ([[2.0, 3.0]], [0])})
+        >>> fedsynth.LeafDataset("own/all_data")["b"].features
+        array([[2., 3.]])
     """
     return write_folder(Path(folder), users, num_shards=num_shards, overwrite=overwrite)
 

@@ -15,6 +15,7 @@ from fedsynth.partitioners.column import Column
 from fedsynth.partitioners.draws import grouping
 from fedsynth.partitioners.request import Request
 from fedsynth.pipeline.partition_measures import measure_assignment, swapped
+from fedsynth.words import counted
 
 Ints = NDArray[np.int64]
 
@@ -22,9 +23,28 @@ Ints = NDArray[np.int64]
 class Partition(Mapping[str, Ints]):
     """Who has which samples: a mapping of users' names to the indices of their samples, [samples] int64, sorted.
 
-    users: [users] names; user_of: [n] int64, for each sample the position of its user in users; num_samples: [users];
-    clusters: [users] int64, and swaps: [clusters, classes] int64, the label that each class has in a cluster, in
-    positions in `classes`; both None where labels were not exchanged. classes: the labels there are, sorted.
+    Two are equal if they are the same object.
+
+    Attributes:
+        users: [users] names.
+        num_samples: [users] int64.
+        user_of: [n] int64, for each sample the position of its user in users.
+        clusters: [users] int64, None where labels were not exchanged.
+        swaps: [clusters, classes] int64, the label that each class has in a cluster, in positions in `classes`, or
+            None.
+        classes: The labels there are, sorted; None where they are no classes.
+        request: What was asked for, with the parameters that targets chose.
+
+    Example:
+        >>> import fedsynth
+        >>> part = fedsynth.partition([0, 0, 1, 1, 2, 2], users=3, scheme="iid", seed=1)
+        >>> part.users
+        ['0', '1', '2']
+        >>> sorted(index for indices in part.values() for index in indices.tolist())
+        [0, 1, 2, 3, 4, 5]
+        >>> x, y = part.take([[0.1], [0.2], [0.3], [0.4], [0.5], [0.6]])["0"]
+        >>> len(x), len(y)
+        (2, 2)
     """
 
     def __init__(self, assignment: Assignment, labels: Any, column: Column | None, request: Request) -> None:
@@ -62,9 +82,12 @@ class Partition(Mapping[str, Ints]):
         """Whether there is a user of this name."""
         return user in self._position
 
+    __eq__ = object.__eq__  # a Mapping's would compare arrays
+    __hash__ = object.__hash__
+
     def __repr__(self) -> str:
         samples = int(self.num_samples.sum())
-        return f"<Partition {self.request.scheme}: {len(self):,} users, {samples:,} samples>"
+        return f"<Partition {self.request.scheme}: {counted(len(self), 'user')}, {counted(samples, 'sample')}>"
 
     def measure(self) -> dict[str, Any]:
         """Return the measures of heterogeneity that need no features, as `fedsynth.measure` names them."""

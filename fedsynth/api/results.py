@@ -9,6 +9,7 @@ from typing import Any
 
 from fedsynth.pipeline.run import StageResult
 from fedsynth.pipeline.solve import Level
+from fedsynth.words import counted
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Folder:
     @property
     def counts(self) -> str:
         """In words, how much is where."""
-        return f"{self.path}: {self.users:,} users, {self.samples:,} samples"
+        return f"{self.path}: {counted(self.users, 'user')}, {counted(self.samples, 'sample')}"
 
 
 @dataclass(frozen=True, repr=False)

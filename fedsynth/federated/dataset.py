@@ -27,6 +27,7 @@ from fedsynth.federated.beside_pfl import introduce, stands_for
 from fedsynth.federated.distributed import current_context
 from fedsynth.federated.slices import Arrays, count_samples, map_arrays, shape_of, slice_samples, take_samples
 from fedsynth.federated.splitting import Minima, checked_indices
+from fedsynth.words import counted
 
 DEFAULT_FRACTION = 0.8
 
@@ -67,7 +68,7 @@ class Dataset(DescribedDataset):
 
     def __repr__(self) -> str:
         user = "without a name" if self._user_id is None else json.dumps(str(self._user_id), ensure_ascii=False)
-        return f"<{type(self).__name__} {user}: {', '.join([f'{self._size:,} samples', *self._shapes()])}>"
+        return f"<{type(self).__name__} {user}: {', '.join([counted(self._size, 'sample'), *self._shapes()])}>"
 
     def _shapes(self) -> list[str]:
         """Return the shape and type of a sample's parts, by their names where they have some."""

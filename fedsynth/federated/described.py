@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fedsynth.errors import FedsynthError
 from fedsynth.federated.slices import shape_of
 from fedsynth.truth import NoTruth
+from fedsynth.words import counted
 
 if TYPE_CHECKING:
     from fedsynth.federated.leaf_dataset import LeafDataset
@@ -21,7 +22,7 @@ _UNKNOWN = "not known"
 def describe(dataset: LeafDataset) -> str:
     """Return one line. Raises nothing: what damage hides is not said."""
     said = _Said.of(dataset)
-    parts = [f"{len(dataset):,} users", f"{sum(dataset.num_samples):,} samples"]
+    parts = [counted(len(dataset), "user"), counted(sum(dataset.num_samples), "sample")]
     if said.x:
         parts += [f"x {said.x}", f"y {said.y}" + (f" of {said.classes} classes" if said.classes else "")]
     parts.append("ground truth" if said.truth == "known" else "no ground truth")

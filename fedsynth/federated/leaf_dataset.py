@@ -56,7 +56,7 @@ class LeafDataset(Mapping[str, TabularDataset]):
         >>> made = fedsynth.generate(num_tasks=20, seed=1)
         >>> users = fedsynth.LeafDataset("data/all_data")
         >>> users["7"]
-        <TabularDataset "7": 31 samples, x [60] float64, y int64>
+        <TabularDataset "7": 9 samples, x [60] float64, y int64>
         >>> sum(len(user) for user in users.values())
         2144
     """

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import fedsynth
 from tests.commands import fedsynth as command
@@ -60,13 +59,18 @@ def plain(users: fedsynth.LeafDataset) -> dict[str, Any]:
     return {name: (user.features, user.labels) for name, user in users.items()}
 
 
+def tensors(users: fedsynth.LeafDataset) -> dict[str, Any]:
+    torch = pytest.importorskip("torch")
+    return {name: (torch.tensor(x), list(torch.tensor(y))) for name, (x, y) in plain(users).items()}
+
+
 @pytest.mark.parametrize(
     "take",
     [
         lambda users: plain(users),
         lambda users: dict(users),
         lambda users: {name: (x.tolist(), y.tolist()) for name, (x, y) in plain(users).items()},
-        lambda users: {name: (torch.tensor(x), list(torch.tensor(y))) for name, (x, y) in plain(users).items()},
+        lambda users: tensors(users),
     ],
     ids=["arrays", "datasets", "lists", "tensors"],
 )

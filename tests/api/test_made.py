@@ -63,7 +63,7 @@ def test_generate_makes_what_the_command_makes(arguments: Any, options: Any, tmp
     assert Path("meta/truth.npz").read_bytes() == (tmp_path / "other/meta/truth.npz").read_bytes()
     assert stages(tmp_path / "data") == stages(tmp_path / "other/data")
     assert made.users == 12
-    assert made.samples == sum(fedsynth.LeafDataset(made.path).num_samples)
+    assert made.samples == sum(fedsynth.LeafDataset(made).num_samples) == fedsynth.measure(made)["samples"]
     assert [path.read_bytes() for path in made.files] == list(contents(Path("data")).values())
 
 

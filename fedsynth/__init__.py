@@ -9,6 +9,7 @@ from fedsynth.version import __version__
 
 if TYPE_CHECKING:
     from fedsynth.api import Partition, partition, write_leaf
+    from fedsynth.exporting import Exported, export
     from fedsynth.federated import (
         AbstractDataset,
         AbstractDatasetType,
@@ -54,6 +55,7 @@ __all__ = [
     "DirichletDataSampler",
     "DiskUserStateStorage",
     "DistributedContext",
+    "Exported",
     "FederatedDataset",
     "FederatedDatasetBase",
     "FederatedDatasetMixture",
@@ -69,6 +71,7 @@ __all__ = [
     "UserNotFoundError",
     "__version__",
     "current_context",
+    "export",
     "get_data_sampler",
     "get_user_sampler",
     "load",
@@ -88,6 +91,8 @@ def __getattr__(name: str) -> Any:
     """Import the public names when one is first asked for: the commands start without NumPy."""
     if name == "measure":
         return importlib.import_module("fedsynth.pipeline.stats").measure
+    if name in ("Exported", "export"):
+        return getattr(importlib.import_module("fedsynth.exporting"), name)
     if name in _API:
         return getattr(importlib.import_module("fedsynth.api"), name)
     if name in __all__ or name == "federated":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsynth.formats.numbers import ROWS, as_type, to_numbers
+from fedsynth.formats.numbers import as_type, rows_at_a_time, to_numbers
 from fedsynth.formats.schema import Schema, import_arrow, is_list, join
 from fedsynth.formats.survey import Survey
 
@@ -34,15 +34,16 @@ class UserRows:
 
 
 def user_batches(rows: UserRows, schema: Schema, arrow_schema: Any) -> Iterator[Any]:
-    """Yield a user's samples as record batches of at most 2,048 rows; holds one of them.
+    """Yield a user's samples as record batches of at most 2,048 rows and some megabytes; holds one of them.
 
     Raises WiderError for samples that the schema does not hold, TypeError, in words, for what no column holds, and
     ValueError for numbers that the type asked for can't hold.
     """
     pa = import_arrow()
-    for start in range(0, len(rows.y), ROWS):
-        x = _fit_dtype(to_arrow(rows.x[start : start + ROWS]), schema.dtype)
-        labels = rows.y[start : start + ROWS]
+    step = rows_at_a_time(rows.x[0])
+    for start in range(0, len(rows.y), step):
+        x = _fit_dtype(to_arrow(rows.x[start : start + step]), schema.dtype)
+        labels = rows.y[start : start + step]
         if schema.positions is not None:
             labels = [schema.positions[label] for label in labels]
         y = to_arrow(labels)

@@ -1,4 +1,4 @@
-"""What Hugging Face's library is told of columns, in the schema's metadata and in the card: the types it calls features."""
+"""What Hugging Face's library calls features: the types of columns, in the schema's metadata and in the card."""
 
 from __future__ import annotations
 
@@ -52,4 +52,3 @@ def _in_card(kind: Any) -> dict[str, Any]:
     inner = _in_card(kind.value_type)
     length = {"length": kind.list_size} if is_fixed(kind) else {}
     return {"sequence": inner["dtype"] if set(inner) == {"dtype"} else inner, **length}
-

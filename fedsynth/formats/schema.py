@@ -21,9 +21,11 @@ def import_arrow() -> ModuleType:
         import pyarrow.parquet
     except ImportError as error:
         raise EngineError(
-            f"pyarrow is not installed, which writes all formats but pfllib; {install_extra('pyarrow >= 16.1', 'arrow')}"
+            "pyarrow is not installed, which writes all formats but pfllib; "
+            f"{install_extra('pyarrow >= 16.1', 'arrow')}"
         ) from error
-    return pyarrow
+    module: ModuleType = pyarrow
+    return module
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from fedsynth.engine import Progress, check_shared, no_progress
+from fedsynth.leaf.decode import may_be_rounded
 from fedsynth.leaf.index import LeafWalk, open_unchanged
 from fedsynth.leaf.values import decode_user
 
@@ -64,9 +67,10 @@ class Survey:
 
 
 def survey_file(path: Path, progress: Progress = no_progress) -> Survey:
-    """Read a file's labels, and check it to the end; holds one user's text, and the labels that differ.
+    """Read a file's labels; holds one user's text, and the labels that differ.
 
-    Raises DataError, naming file and user or byte, for what is not LEAF's format.
+    Raises DataError, naming file and user or byte, for what is not LEAF's format; x itself, which takes most of the
+    time, is only checked by whoever reads it.
     """
     check_shared([path])
     labels, sizes = Labels(), {}
@@ -74,13 +78,15 @@ def survey_file(path: Path, progress: Progress = no_progress) -> Survey:
     with open_unchanged(path) as (file, _):
         walk = LeafWalk(file, path)
         for name, offset, text in walk.users():
-            x, y = decode_user(path, name, offset, text, with_x=not first[1])
+            y = _last_labels(text) if first[1] else None
+            if y is None:
+                x, y = decode_user(path, name, offset, text, with_x=not first[1])
+                first = first if first[1] else (x[:1], y[:1])
+                del x
             walk.check_size(name, len(y))
-            if not first[1]:
-                first = x[:1], y[:1]
             labels.add(y)
             sizes[name] = len(y)
-            del x, y, text
+            del y, text
             progress(1)
     users = list(walk.order)
     hierarchies = walk.head.get("hierarchies")
@@ -88,3 +94,22 @@ def survey_file(path: Path, progress: Progress = no_progress) -> Survey:
         of_user = dict(zip(walk.head["users"], hierarchies, strict=True))
         hierarchies = [of_user[user] for user in users]
     return Survey(path, users, [sizes[user] for user in users], hierarchies, labels, first)
+
+
+def _last_labels(text: bytes) -> Sequence[Any] | None:
+    """Return a user's y where it is the last key, written as LEAF does, None where it may be anything else.
+
+    No text between quotes holds this key, for its own quotes have backslashes there, and what is inside of something
+    else does not end with the user.
+    """
+    start = text.rfind(_KEY)
+    if start < 0 or not text.endswith(b"]}"):
+        return None
+    try:
+        y = orjson.loads(text[start + len(_KEY) - 1 : -1])
+    except ValueError:
+        return None
+    return None if may_be_rounded(y) else y
+
+
+_KEY = b', "y": ['

@@ -20,8 +20,6 @@ from fedsynth.records.stamp import FileStamp
 class Measuring(Protocol):
     """What measures users on the way."""
 
-    wants_x: bool
-
     def add(self, user: int, x: Sequence[Any], y: Sequence[Any]) -> None:
         """Take the user at this position."""
 

@@ -110,7 +110,9 @@ def deliver(out: Path, *, overwrite: bool) -> Iterator[Delivery]:
         try:
             stack.enter_context(exclusive_lock(private / f"{out.name}.lock"))
         except BlockingIOError as error:
-            raise BusyError(f"{out}: another fedsynth run is writing it; wait for it to end, or name another") from error
+            raise BusyError(
+                f"{out}: another fedsynth run is writing it; wait for it to end, or name another"
+            ) from error
         work = private / f"{out.name}.export"
         delivery = Delivery(out, work)
         delivery.recover()
@@ -149,14 +151,18 @@ def require_own(folder: Path) -> None:
     except FileNotFoundError as error:
         raise StageError(f"{folder}: not made by `fedsynth export`, {way_out}") from error
     except (ValueError, TypeError, RecursionError) as error:
-        raise StageError(f"{folder / RECORD}: damaged ({error}), so nothing tells who made that folder, {way_out}") from error
+        raise StageError(
+            f"{folder / RECORD}: damaged ({error}), so nothing tells who made that folder, {way_out}"
+        ) from error
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_dir() and not path.is_symlink():
             continue
         if name == RECORD or (name in made and not path.is_symlink() and _fits(path, made[name])):
             continue
-        raise StageError(f"{path}: {'changed since it was exported' if name in made else 'no export made it'}, {way_out}")
+        raise StageError(
+            f"{path}: {'changed since it was exported' if name in made else 'no export made it'}, {way_out}"
+        )
 
 
 def _fits(path: Path, made: MadeFile) -> bool:

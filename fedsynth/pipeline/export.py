@@ -108,9 +108,7 @@ def export_folders(
     return Exported(out, wish.to, exported, [out / path for path in sorted(files)], size, notes)
 
 
-def _writer(
-    wish: ExportWish, folders: Sequence[ExportFolder], engine: Engine, bar: Bar, commands: Commands
-) -> _Writer:
+def _writer(wish: ExportWish, folders: Sequence[ExportFolder], engine: Engine, bar: Bar, commands: Commands) -> _Writer:
     if wish.to == PFLLIB:
         return Numbered(folders, wish.dtype, engine, bar)
     return Tables(folders, LAYOUTS[wish.to], wish.dtype, wish.features, commands, engine, bar)

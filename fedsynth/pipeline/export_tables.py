@@ -24,6 +24,7 @@ from fedsynth.stats.heterogeneity import Meter
 from fedsynth.stats.tally import Tally
 from fedsynth.version import __version__
 
+
 @dataclass(frozen=True)
 class Layout:
     """How files are laid out. ending: of tables; below: the folder that they are in; card: whether there is one."""

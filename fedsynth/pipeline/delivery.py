@@ -102,7 +102,7 @@ def deliver(out: Path, *, overwrite: bool) -> Iterator[Delivery]:
 
     Raises StageError if something is there that is not to be replaced, BusyError if another run makes the same folder.
     """
-    out = out.parent.resolve() / out.name if out.name not in ("", "..") else out.resolve()
+    out = out.resolve() if out.name in ("", "..") else out
     check_free(out, overwrite=overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)
     private = make_private(out.parent)

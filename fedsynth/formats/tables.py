@@ -10,7 +10,7 @@ from fedsynth.formats.schema import CLUSTER, HIERARCHY, USER, X, Y, import_arrow
 from fedsynth.leaf.hashed_file import HashedFile
 from fedsynth.records.stamp import FileStamp
 
-GROUP_BYTES = 1 << 20
+GROUP_BYTES = 1 << 19
 """Of a row group: so that one user is read without much else, and the groups' statistics stay small."""
 SPLIT_BYTES = 64 << 20
 """Of a user from which on they go into several row groups."""

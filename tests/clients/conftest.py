@@ -19,7 +19,7 @@ os.environ |= {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
-USERS, DIMENSIONS, CLASSES = 12, 6, 5
+DIMENSIONS, CLASSES = 10, 5
 
 
 _WARNINGS = (
@@ -59,9 +59,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     from tests.commands import fedsynth
 
     cwd = tmp_path_factory.mktemp("clients")
-    generate = ("generate", "-num-tasks", 40, "-num-dim", DIMENSIONS, "-num-classes", CLASSES, "-model-spread", 0.05)
-    fedsynth(cwd, *generate)
-    fedsynth(cwd, *("preprocess", "-s", "niid", "--sf", 1.0, "-k", 20, "-t", "sample", "--smplseed", 1, "--spltseed", 2))
+    generate = ("generate", "-model", "fedprox", "-beta", 0.5, "-num-tasks", 30)  # users who can learn together
+    fedsynth(cwd, *generate, "-num-dim", DIMENSIONS, "-num-classes", CLASSES)
+    fedsynth(
+        cwd, *("preprocess", "-s", "niid", "--sf", 1.0, "-k", 20, "-t", "sample", "--smplseed", 1, "--spltseed", 2)
+    )
     exports = {}
     for name in ("huggingface", "parquet", "arrow", "pfllib"):
         exports[name] = cwd / name

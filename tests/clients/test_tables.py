@@ -36,9 +36,12 @@ def test_datasets_loads_the_folder_with_its_splits_and_features(made: Made) -> N
         assert columns["user_id"].to_pylist() == user.tolist()
     features = loaded["train"].features
     assert features["user_id"] == datasets.Value("int64")
-    assert features["x"] == datasets.Features.from_dict(
-        {"x": {"feature": {"dtype": "float64", "_type": "Value"}, "length": DIMENSIONS, "_type": "Sequence"}}
-    )["x"]
+    assert (
+        features["x"]
+        == datasets.Features.from_dict(
+            {"x": {"feature": {"dtype": "float64", "_type": "Value"}, "length": DIMENSIONS, "_type": "Sequence"}}
+        )["x"]
+    )
     assert features["y"].names == [str(number) for number in range(CLASSES)]
 
 

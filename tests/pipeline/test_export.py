@@ -320,7 +320,9 @@ def test_memory_does_not_grow_with_the_data(to: str, tmp_path: Path) -> None:
     for number, users in enumerate((60, 600)):
         (tmp_path / str(number)).mkdir()
         rows = np.random.default_rng(1).normal(size=(200, 60)).round(12).tolist()
-        package.write_leaf(tmp_path / f"{number}/data/all_data", {str(user): (rows, [0] * 200) for user in range(users)})
+        package.write_leaf(
+            tmp_path / f"{number}/data/all_data", {str(user): (rows, [0] * 200) for user in range(users)}
+        )
         script = f"import fedsynth; fedsynth.export('out', to={to!r})"
         peaks.append(peak_memory(tmp_path / str(number), script))
     assert peaks[1] < 200_000_000

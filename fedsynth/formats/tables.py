@@ -11,7 +11,7 @@ from fedsynth.leaf.hashed_file import HashedFile
 from fedsynth.records.stamp import FileStamp
 
 GROUP_BYTES = 1 << 19
-"""Of a row group: so that one user is read without much else, and the groups' statistics stay small."""
+"""Of a row group, about: so that one user is read without much else, and the footer stays small beside the data."""
 SPLIT_BYTES = 64 << 20
 """Of a user from which on they go into several row groups."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -125,4 +126,4 @@ def test_only_the_row_groups_of_one_user_are_read(made: Made, tmp_path: Path) ->
     metadata = parquet.read_metadata(tmp_path / "out/all_data-00000-of-00001.parquet")
     bounds = [metadata.row_group(number).column(0).statistics for number in range(metadata.num_row_groups)]
     assert metadata.num_row_groups > 4
-    assert all(one.max < other.min for one, other in zip(bounds, bounds[1:], strict=False))
+    assert all(one.max < other.min for one, other in itertools.pairwise(bounds))

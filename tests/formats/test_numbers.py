@@ -57,7 +57,7 @@ def test_all_else_is_no_array(values: list[Any]) -> None:
 def test_what_float32_can_not_hold_is_an_error() -> None:
     assert as_type(np.array([0.1]), "float32").dtype == np.float32
     assert as_type(np.array([1]), "float32").dtype == np.int64
-    with pytest.raises(ValueError, match="1e\\+300.* in x, which float32 can't hold; choose float64"):
+    with pytest.raises(ValueError, match=r"1e\+300.* in x, which float32 can't hold; choose float64"):
         as_type(np.array([1.0, 1e300]), "float32")
 
 

@@ -43,7 +43,7 @@ def test_flower_simulates_ten_users_whose_accuracy_rises(made: Made, tmp_path: P
     pytest.importorskip("torch")
     command = [sys.executable, ROOT / "examples/flower_app.py", made.exports["huggingface"], "10"]
     environment = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "PYTHONWARNINGS": "ignore"}
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
     found = re.findall(r"^round (\d): accuracy ([0-9.]+)$", run.stdout, re.MULTILINE)
     assert [number for number, _ in found] == ["1", "2", "3"], run.stderr[-2000:]
     accuracies = [float(value) for _, value in found]
@@ -88,8 +88,9 @@ def test_a_data_loader_takes_one_user(made: Made) -> None:
         torch.tensor(table["x"].combine_chunks().flatten().to_numpy().reshape(len(y), -1)),
         torch.tensor(table["y"].to_numpy()),
     )
-    own = LeafDataset(made.data / "train", framework="torch")["7"]
-    for dataset in (rows, torch.utils.data.TensorDataset(*map(torch.as_tensor, own.raw_data))):
+    own = LeafDataset(made.data / "train")["7"]
+    tensors = torch.utils.data.TensorDataset(torch.as_tensor(own.features), torch.as_tensor(own.labels))
+    for dataset in (rows, tensors):
         batches = list(torch.utils.data.DataLoader(dataset, batch_size=8))
         np.testing.assert_array_equal(torch.cat([x for x, _ in batches]).double().numpy(), x)
         assert torch.cat([y for _, y in batches]).tolist() == y.tolist()

@@ -37,7 +37,7 @@ def _generate(record: StageRecord) -> list[str]:
     process = choose_process(values["model"])
     chosen = {name: _frozen(values[name]) for name in process.options if name in values}
     dataset = Dataset(process.parameters(**chosen), stream=values["stream"], num_shards=values["num_shards"])
-    words = shlex.split(command_line(dataset, Path("data")))
+    words = [word for word in shlex.split(command_line(dataset, Path("data"))) if word != "True"]  # -iid stands alone
     usual = Dataset(dataset.parameters).stream
     return [*words, *([] if dataset.stream == usual else ["-stream", dataset.stream])]
 

@@ -66,6 +66,8 @@ def _remove(record: StageRecord) -> list[str]:
 def _split(record: StageRecord) -> list[str]:
     values = record.parameters
     words = ["-t", values["method"], "--tf", repr(values["fraction"])]
+    words += ["--vf", repr(values["val_fraction"])] if "val_fraction" in values else []
+    words += ["--new-users", repr(values["new_users"])] if "new_users" in values else []
     words += ["--name", values["dataset"]] if "dataset" in values else []
     return words if record.seed is None else [*words, "--spltseed", str(record.seed)]
 

@@ -16,12 +16,12 @@ from fedsynth.errors import DataError, StageError, UsageError
 from fedsynth.formats.survey import MOST_CLASSES, Labels, Survey, survey_file
 from fedsynth.pipeline.run import Bar
 from fedsynth.pipeline.stats import find_folder
-from fedsynth.records.layout import ALL_DATA, TEST, TRAIN, in_use, json_files, meta_dir, settled
+from fedsynth.records.layout import ALL_DATA, TEST, TRAIN, VAL, in_use, json_files, meta_dir, settled
 from fedsynth.records.manifest import Manifest, StageRecord
 from fedsynth.records.origin import Origin, find_origin
 from fedsynth.truth import NoTruth, Truth, find_truth
 
-USUAL = (TRAIN, "val", TEST)
+USUAL = (TRAIN, VAL, TEST)
 """What is exported unless folders are named, as far as it is there."""
 _DENSE = 1_000
 """So many classes are named whatever the labels are; of more, at least half must be there."""

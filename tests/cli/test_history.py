@@ -22,6 +22,7 @@ PARTITION = (
     ("--users", 3, "--scheme", "classes", "--classes", 2, "--clusters", 2, "--swap-labels", 2, "--x", "a,b"),
     ("--scheme", "natural", "--user", "a", "--num-shards", 2),
 )
+SIDES = ("-s", "niid", "--sf", 1.0, "-k", 3, "-t", "sample", "--tf", 0.5, "--vf", 0.2, "--new-users", 0.3)
 CHAIN = ("-s", "iid", "--iu", 0.5, "--sf", 0.9, "-k", 1, "-t", "user", "--tf", 0.6, "--smplseed", 3)
 
 
@@ -47,7 +48,7 @@ def test_partitioned_and_preprocessed_data_is_made_again(options: tuple[object, 
         (tmp_path / name).mkdir()
         (tmp_path / name / "own.csv").write_text(f"a,b,y\n{rows}")
     fedsynth(tmp_path / "one", "partition", "own.csv", *options)
-    fedsynth(tmp_path / "one", "preprocess", *CHAIN)
+    fedsynth(tmp_path / "one", "preprocess", *(SIDES if "natural" in options else CHAIN))
     lines = lines_of(tmp_path / "one/data/train")
     assert len(lines) == 2
     for line in lines:

@@ -10,6 +10,7 @@ import click
 
 from fedsynth.cli.compare import compare, fit
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
+from fedsynth.cli.export import export
 from fedsynth.cli.generate import generate
 from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, bare, dataset_name, option
@@ -84,6 +85,7 @@ fedsynth.add_command(partition)
 fedsynth.add_command(stats)
 fedsynth.add_command(compare)
 fedsynth.add_command(fit)
+fedsynth.add_command(export)
 
 
 @fedsynth.command(cls=LeafCommand)

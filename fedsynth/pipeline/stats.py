@@ -156,10 +156,10 @@ def draw(folder: Path, name: str, description: Description) -> list[Path]:
 
     folder = settled(folder)
     label = name if folder.name == ALL_DATA else f"{name}_{folder.name}"
-    return save_pictures(folder.parent, label, description.summary, _named(description))
+    return save_pictures(folder.parent, label, description.summary, named_measures(description))
 
 
-def _named(description: Description) -> Measures | None:
+def named_measures(description: Description) -> Measures | None:
     """Return the measures with the labels called by their names, where these are known."""
     measures, names = description.measures, description.label_names
     if measures is None or measures.labels is None or not names:

@@ -7,14 +7,14 @@ import dataclasses
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, zip_longest
 from pathlib import Path
 from typing import Any
 
 from fedsynth.engine import Progress, check_shared, no_progress
-from fedsynth.leaf.plan import FilePlan, Masked, Ordered, Pick, Pooled, Whole
+from fedsynth.leaf.plan import Counts, FilePlan, MaskedUsers, Picks, PooledUsers, WholeUsers
 from fedsynth.leaf.reader import LeafIndex, SampleOffsets, SampleReader
 from fedsynth.leaf.samples import sample_pieces
 from fedsynth.leaf.writer import LeafWriter
@@ -22,6 +22,9 @@ from fedsynth.records.stamp import FileStamp, FileState
 from fedsynth.system import naming
 
 Output = tuple[FileStamp, LeafIndex]
+
+_BATCH = 1 << 17
+"""Bytes of text of users who are dealt with together."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class CopyJob:
     @property
     def users(self) -> int:
         """Number of users to deal with, for progress bars."""
-        return max(len(plan.users) for plan in self.plans.values())
+        return max(len(plan.picks) for plan in self.plans.values())
 
 
 def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Output]:
@@ -54,52 +57,83 @@ def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Outp
     if source.exact and len(plans) == 1:
         path, plan = next(iter(plans.items()))
         if plan.copies(source.counts):
-            progress(len(plan.users))
+            progress(len(plan.picks))
             return {path: _copy(source, path, job.source_md5)}
     with contextlib.ExitStack() as stack:
         if source.samples is None and _pools(plans):
             source = stack.enter_context(_located(source, next(iter(plans))))
         reader = stack.enter_context(SampleReader(source))
-        writers = {path: stack.enter_context(_writer(path, plan)) for path, plan in plans.items()}
-        for picks in zip_longest(*(plan.picks for plan in plans.values())):
-            for pick, writer in zip(picks, writers.values(), strict=True):
-                if pick is not None:
-                    _write_pick(pick, reader, writer)
-            progress(1)
+        writers = {path: stack.enter_context(_writer(path, plan, source.counts)) for path, plan in plans.items()}
+        for start, stop in _batches([plan.picks for plan in plans.values()], source.sizes):
+            for plan, writer in zip(plans.values(), writers.values(), strict=True):
+                _write(plan.picks, start, min(stop, len(plan.picks)), reader, writer)
+            progress(stop - start)
         return {path: writer.finish() for path, writer in writers.items()}
 
 
-def _writer(path: Path, plan: FilePlan) -> LeafWriter:
-    return LeafWriter(path, plan.users, plan.num_samples, plan.hierarchies, hash_apart=True)
+def _writer(path: Path, plan: FilePlan, source: Counts) -> LeafWriter:
+    return LeafWriter(path, plan.names(source), plan.num_samples, plan.hierarchies(source), hash_apart=True)
 
 
-def _write_pick(pick: Pick, reader: SampleReader, writer: LeafWriter) -> None:
-    _CARRIERS[type(pick)](pick, reader, writer)
+def _batches(plans: Sequence[Picks], sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield runs of numbers of picks, of all plans together: small users are dealt with together, large ones alone."""
+    start, held = 0, 0
+    whole = [picks.positions for picks in plans if not isinstance(picks, PooledUsers)]
+    number = 0
+    for number, users in enumerate(zip_longest(*whole)):
+        size = max(sizes[user] for user in users if user is not None)
+        if number > start and held + size > _BATCH:
+            yield start, number
+            start, held = number, 0
+        held += size
+    if whole and len(whole[0]):
+        yield start, number + 1
+    pooled = max((len(picks) for picks in plans if isinstance(picks, PooledUsers)), default=0)
+    yield from ((number, number + 1) for number in range(pooled))
 
 
-def _write_whole(pick: Whole, reader: SampleReader, writer: LeafWriter) -> None:
-    writer.write_user(reader.text(pick.user), standard=reader.is_standard(pick.user))
+def _write(picks: Picks, start: int, stop: int, reader: SampleReader, writer: LeafWriter) -> None:
+    if start < stop:
+        _CARRIERS[type(picks)](picks, start, stop, reader, writer)
 
 
-def _write_masked(pick: Masked, reader: SampleReader, writer: LeafWriter) -> None:
-    user = reader.samples(pick.user)
-    writer.write_user(*sample_pieces(list(compress(user.x, pick.mask)), list(compress(user.y, pick.mask))))
+def _write_whole(picks: WholeUsers, start: int, stop: int, reader: SampleReader, writer: LeafWriter) -> None:
+    users = picks.users[start:stop]
+    standard = bytes([reader.is_standard(user) for user in users])
+    if len(users) == 1:  # it may be large: not to be copied into one text with its name
+        writer.write_user(reader.text(users[0]), standard=bool(standard[0]))
+    else:
+        writer.write_users(reader.texts(users), standard)
+    if picks.cut is not None and stop == len(picks):
+        user = reader.samples(picks.cut.user)
+        chosen = picks.cut.samples
+        writer.write_user(*sample_pieces([user.x[n] for n in chosen], [user.y[n] for n in chosen]))
 
 
-def _write_ordered(pick: Ordered, reader: SampleReader, writer: LeafWriter) -> None:
-    user = reader.samples(pick.user)
-    writer.write_user(*sample_pieces([user.x[n] for n in pick.samples], [user.y[n] for n in pick.samples]))
+def _write_masked(picks: MaskedUsers, start: int, stop: int, reader: SampleReader, writer: LeafWriter) -> None:
+    samples = reader.samples_of(picks.positions[start:stop])
+    masks = picks.masks(start, stop)
+    if len(samples) == 1:
+        (user,), (mask,) = samples, masks
+        writer.write_user(*sample_pieces(list(compress(user.x, mask)), list(compress(user.y, mask))))
+        return
+    join = b", ".join
+    texts = [
+        b'{"x": [%b], "y": [%b]}' % (join(compress(user.x, mask)), join(compress(user.y, mask)))
+        for user, mask in zip(samples, masks, strict=True)
+    ]
+    writer.write_users(texts, b"\1" * len(texts))
 
 
-def _write_pooled(pick: Pooled, reader: SampleReader, writer: LeafWriter) -> None:
-    writer.write_user(*sample_pieces(*reader.pooled(pick.samples)))
+def _write_pooled(picks: PooledUsers, start: int, stop: int, reader: SampleReader, writer: LeafWriter) -> None:
+    for number in range(start, stop):
+        writer.write_user(*sample_pieces(*reader.pooled(picks[number].samples)))
 
 
-_CARRIERS: dict[type, Callable[[Any, SampleReader, LeafWriter], None]] = {
-    Whole: _write_whole,
-    Masked: _write_masked,
-    Ordered: _write_ordered,
-    Pooled: _write_pooled,
+_CARRIERS: dict[type, Callable[[Any, int, int, SampleReader, LeafWriter], None]] = {
+    WholeUsers: _write_whole,
+    MaskedUsers: _write_masked,
+    PooledUsers: _write_pooled,
 }
 
 
@@ -119,7 +153,7 @@ def _copy(source: LeafIndex, path: Path, md5: str) -> Output:
 
 
 def _pools(plans: Mapping[Path, FilePlan]) -> bool:
-    return any(isinstance(pick, Pooled) for plan in plans.values() for pick in plan.picks)
+    return any(isinstance(plan.picks, PooledUsers) for plan in plans.values())
 
 
 @contextlib.contextmanager

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from fedsynth.engine import Progress, check_shared, no_progress
 from fedsynth.errors import DataError
 from fedsynth.leaf.index import LeafWalk, check_unchanged, open_file, open_unchanged
+from fedsynth.leaf.names import Names
 from fedsynth.leaf.plan import Counts
+from fedsynth.leaf.runs import RawSamples, Run, read_run, split_texts
 from fedsynth.leaf.samples import MalformedError, Raw, UserSamples, is_standard, read_user, split_standard
 from fedsynth.leaf.scan import Readable
 from fedsynth.records.stamp import FileStamp, FileState
 from fedsynth.system import read_at, read_slices
+
+_GAP = 256
+"""Bytes between the texts of neighbours at most: a key."""
 
 
 class SampleOffsets:
@@ -26,7 +34,7 @@ class SampleOffsets:
         self.x_offsets, self.x_sizes = array("q"), array("i")
         self.y_offsets, self.y_sizes = array("q"), array("i")
 
-    def add(self, offset: int, user: UserSamples) -> None:
+    def add(self, offset: int, user: UserSamples | RawSamples) -> None:
         """Add a user whose standard text is at `offset`: two bytes are between samples, so sizes tell offsets."""
         at = offset + len('{"x": [')
         at = _append(self.x_offsets, self.x_sizes, at, user.x)
@@ -113,27 +121,41 @@ def _index(file: Readable, path: Path, state: FileState, progress: Progress, *, 
     walk = LeafWalk(file, path)
     standard = bytearray()
     sample_offsets = SampleOffsets() if samples else None
-    for name, offset, text in walk.users():
+    for part in walk.users_and_runs(read_run):
+        if isinstance(part, Run):
+            standard += b"\1" * len(part.names)
+            if sample_offsets is not None:
+                for offset, raw in zip(part.offsets, part.samples, strict=True):
+                    sample_offsets.add(offset, raw)
+            progress(len(part.names))
+            continue
+        name, offset, text = part
         user = check_user(path, name, offset, text)
         walk.check_size(name, len(user.x))
         standard.append(user.text is text or is_standard(text, user.x, user.y))
         if sample_offsets is not None and standard[-1]:
             sample_offsets.add(offset, user)
-        del text, user  # before the next one is read: each may be large
+        del part, text, user  # before the next one is read: each may be large
         progress(1)
-    users = walk.head["users"]
-    position = {user: number for number, user in enumerate(users)}
     return LeafIndex(
         path=path,
-        counts=Counts(
-            users, walk.head["num_samples"], walk.head.get("hierarchies"), [position[name] for name in walk.order]
-        ),
+        counts=_counts(walk),
         offsets=walk.in_head_order(walk.offsets),
         sizes=walk.in_head_order(walk.sizes),
-        standard=bytes(standard[walk.order[user]] for user in users),
+        standard=bytes(walk.in_head_order(standard).tolist()),
         samples=sample_offsets if all(standard) else None,
         state=state,
     )
+
+
+def _counts(walk: LeafWalk) -> Counts:
+    """Return the head's counts, packed."""
+    users, num_samples = walk.head["users"], array("q", walk.head["num_samples"])
+    order: Sequence[int] = range(len(users))
+    if list(walk.order) != users:
+        position = {user: number for number, user in enumerate(users)}
+        order = array("q", map(position.__getitem__, walk.order))
+    return Counts(Names.of(users), num_samples, walk.head.get("hierarchies"), order)
 
 
 def check_user(path: Path, name: str, offset: int, text: bytes, *, standard: bool = False) -> UserSamples:
@@ -157,6 +179,7 @@ class SampleReader:
         self._index = index
         self._file = open_file(index.path)
         self._held: tuple[int, UserSamples] | None = None
+        self._held_users: tuple[Sequence[int], list[RawSamples | UserSamples]] = ([], [])
         try:
             self._check_unchanged()
         except BaseException:
@@ -193,6 +216,45 @@ class SampleReader:
             self._held = user, check_user(self._index.path, name, offset, text, standard=standard)
         return self._held[1]
 
+    def texts(self, users: Sequence[int]) -> list[bytes]:
+        """Return the texts of users as `text` does; neighbours are read together. Holds them all, and so does it."""
+        if not all(map(self._index.standard.__getitem__, users)):
+            return [self.text(user) for user in users]
+        texts: list[bytes] = []
+        alone: list[int] = []
+        for run in _neighbours(users, self._index.offsets, self._index.sizes):
+            if len(run) == 1:
+                alone += run
+            else:
+                texts += self._slices_of(alone) + self._split(run)
+                alone = []
+        return texts + self._slices_of(alone)
+
+    def samples_of(self, users: Sequence[int]) -> list[RawSamples | UserSamples]:
+        """Return the raw samples of users, as `samples` does; asking again for the same users costs nothing."""
+        if self._held_users[0] != users:
+            self._held_users = ([], [])
+            self._held_users = users, self._read_samples(users)
+        return self._held_users[1]
+
+    def _read_samples(self, users: Sequence[int]) -> list[RawSamples | UserSamples]:
+        if len(users) > 1 and all(map(self._index.standard.__getitem__, users)):
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                found: list[RawSamples | UserSamples] = [*split_texts(self.texts(users))]
+                return found
+        return [self.samples(user) for user in users]
+
+    def _slices_of(self, users: Sequence[int]) -> list[bytes]:
+        return self._slices(self._index.offsets, self._index.sizes, users)
+
+    def _split(self, users: Sequence[int]) -> list[bytes]:
+        """Read neighbours at once and return the text of each."""
+        offsets, sizes = self._index.offsets, self._index.sizes
+        first, last = offsets[users[0]], offsets[users[-1]] + sizes[users[-1]]
+        block = read_at(self._file, first, last - first)
+        self._check_size(len(block), last - first)
+        return [block[offsets[user] - first : offsets[user] - first + sizes[user]] for user in users]
+
     def pooled(self, samples: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
         """Return x and y of samples numbered through the file, in the order of its user_data. Needs their offsets."""
         found = self._index.samples
@@ -215,3 +277,17 @@ class SampleReader:
     def _check_size(self, found: int, expected: int) -> None:
         if found != expected:
             raise DataError(f"{self._index.path}: has become shorter; another program changed it: run again")
+
+
+def _neighbours(users: Sequence[int], offsets: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Yield users in groups of those who follow each other in the file with not much between them."""
+    run: list[int] = []
+    end = 0
+    for user in users:
+        if run and not 0 <= offsets[user] - end <= _GAP:
+            yield run
+            run = []
+        run.append(user)
+        end = offsets[user] + sizes[user]
+    if run:
+        yield run

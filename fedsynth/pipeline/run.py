@@ -193,4 +193,5 @@ def _seed(stage: Stage) -> int | None:
 
 
 def _totals(files: Sequence[FilePlan | Counts]) -> dict[str, int]:
-    return {"users": sum(len(file.users) for file in files), "samples": sum(sum(file.num_samples) for file in files)}
+    sizes = [file.num_samples for file in files]
+    return {"users": sum(map(len, sizes)), "samples": sum(map(sum, sizes))}

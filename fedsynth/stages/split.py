@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import compress
 from random import Random
 
-from fedsynth.leaf.plan import Counts, FilePlan, Masked, StagePlan
+from fedsynth.leaf.plan import Counts, FilePlan, StagePlan
 from fedsynth.records.layout import TEST, TRAIN
+from fedsynth.stages.draws import masks
 
 SHAKESPEARE_GAP = 79
 """Shakespeare's samples are windows of 80 characters: test starts where none overlaps with a window of train."""
@@ -15,7 +17,7 @@ _TAKE, _LEAVE = b"\1", b"\0"
 _SWAP = bytes.maketrans(_TAKE + _LEAVE, _LEAVE + _TAKE)
 
 Masks = tuple[bytes, bytes]
-"""A user's samples, one byte each, that go to train and to test."""
+"""Of some users' samples, one byte each, those that go to train and to test."""
 
 
 def split_by_sample(files: Sequence[Counts], *, fraction: float, rng: Random) -> StagePlan:
@@ -23,7 +25,7 @@ def split_by_sample(files: Sequence[Counts], *, fraction: float, rng: Random) ->
 
     Users with fewer than 2 samples are left out. Holds two bytes per sample.
     """
-    return _split_samples(files, lambda size: _random_masks(size, fraction, rng))
+    return _split_samples(files, lambda sizes: _random_masks(sizes, fraction, rng), (2).__le__)
 
 
 def split_in_order(files: Sequence[Counts], *, fraction: float) -> StagePlan:
@@ -31,7 +33,11 @@ def split_in_order(files: Sequence[Counts], *, fraction: float) -> StagePlan:
 
     Users for whom no test sample is left are left out.
     """
-    return _split_samples(files, lambda size: _ordered_masks(size, fraction))
+
+    def splits(size: int) -> bool:
+        return size >= 2 and size - train_size(size, fraction) > SHAKESPEARE_GAP
+
+    return _split_samples(files, lambda sizes: _ordered_masks(sizes, fraction), splits)
 
 
 def split_by_user(files: Sequence[Counts], *, fraction: float, rng: Random) -> StagePlan:
@@ -56,41 +62,31 @@ def train_size(num_samples: int, fraction: float) -> int:
     return 1 if num_samples == 2 else max(1, int(fraction * num_samples))
 
 
-def _random_masks(num_samples: int, fraction: float, rng: Random) -> Masks | None:
-    if num_samples < 2:
-        return None
-    mask = bytearray(num_samples)
-    for sample in rng.sample(range(num_samples), train_size(num_samples, fraction)):
-        mask[sample] = 1
-    return bytes(mask), bytes(mask.translate(_SWAP))
+def _random_masks(sizes: Sequence[int], fraction: float, rng: Random) -> Masks:
+    train = bytes(masks(rng, sizes, [train_size(size, fraction) for size in sizes]))
+    return train, train.translate(_SWAP)
 
 
-def _ordered_masks(num_samples: int, fraction: float) -> Masks | None:
-    if num_samples < 2:
-        return None
-    size = train_size(num_samples, fraction)
-    test = num_samples - size - SHAKESPEARE_GAP
-    if test <= 0:
-        return None
-    return _TAKE * size + _LEAVE * (num_samples - size), _LEAVE * (num_samples - test) + _TAKE * test
+def _ordered_masks(sizes: Sequence[int], fraction: float) -> Masks:
+    train = [train_size(size, fraction) for size in sizes]
+    test = [size - part - SHAKESPEARE_GAP for size, part in zip(sizes, train, strict=True)]
+    return (
+        b"".join(_TAKE * part + _LEAVE * (size - part) for size, part in zip(sizes, train, strict=True)),
+        b"".join(_LEAVE * (size - part) + _TAKE * part for size, part in zip(sizes, test, strict=True)),
+    )
 
 
-def _split_samples(files: Sequence[Counts], masks_of: Callable[[int], Masks | None]) -> StagePlan:
+def _split_samples(
+    files: Sequence[Counts], draw: Callable[[Sequence[int]], Masks], splits: Callable[[int], bool]
+) -> StagePlan:
+    """Split users whose number of samples `splits`; `draw` gives the masks of all of a file's together."""
     plans = []
     left_out: list[str] = []
     for counts in files:
-        masks = [masks_of(size) for size in counts.num_samples]
-        left_out += [user for user, mask in zip(counts.users, masks, strict=True) if mask is None]
-        plans.append({side: _masked_file(counts, masks, number) for number, side in enumerate((TRAIN, TEST))})
+        enough = list(map(splits, counts.num_samples))
+        left_out += [counts.users[user] for user, split in enumerate(enough) if not split]
+        sides = draw(list(compress(counts.num_samples, enough)))
+        plans.append(
+            {side: FilePlan.of_masks(counts, enough, mask) for side, mask in zip((TRAIN, TEST), sides, strict=True)}
+        )
     return StagePlan(plans, left_out)
-
-
-def _masked_file(counts: Counts, masks: Sequence[Masks | None], side: int) -> FilePlan:
-    users = [user for user, mask in enumerate(masks) if mask is not None]
-    picks = [Masked(user, mask[side]) for user, mask in enumerate(masks) if mask is not None]
-    return FilePlan(
-        users=[counts.users[user] for user in users],
-        num_samples=[sum(pick.mask) for pick in picks],
-        hierarchies=counts.pick_hierarchies(users),
-        picks=picks,
-    )

@@ -18,7 +18,7 @@ import pytest
 from fedsynth.errors import DataError
 from fedsynth.leaf import carry, reader
 from fedsynth.leaf.carry import CopyJob, carry_out
-from fedsynth.leaf.plan import FilePlan, Masked, Pooled
+from fedsynth.leaf.plan import FilePlan, PooledUsers
 from fedsynth.leaf.reader import IndexJob, LeafIndex, SampleReader, index_file, read_index
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import FileStamp, stamp_file
@@ -57,12 +57,12 @@ def whole(index: LeafIndex) -> FilePlan:
 
 
 def masked(index: LeafIndex) -> FilePlan:
-    users = range(len(index.counts.users))
-    return FilePlan(["a", "b"], [1, 1], None, [Masked(user, b"\1\0") for user in users])
+    return FilePlan.of_masks(index.counts, [True, True], b"\1\0\1\0")
 
 
 def pooled(index: LeafIndex) -> FilePlan:
-    return FilePlan(["0", "1"], [2, 1], None, [Pooled(array("q", [0, 2])), Pooled(array("q", [3]))])
+    sizes = array("q", [2, 1])
+    return FilePlan(sizes, PooledUsers(array("q", [0, 2, 3]), sizes), first_name=0)
 
 
 PLANS = pytest.mark.parametrize("plan", [whole, masked, pooled], ids=lambda f: f.__name__)

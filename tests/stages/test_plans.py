@@ -15,6 +15,10 @@ from fedsynth.stages.sample import sample_iid, sample_niid
 from fedsynth.stages.split import SHAKESPEARE_GAP, split_by_sample, split_by_user, split_in_order, train_size
 
 
+def names(plan: FilePlan, source: Counts) -> list[str]:
+    return list(plan.names(source))
+
+
 def counts(*sizes: int, first: int = 0) -> Counts:
     users = [f"u{number}" for number in range(first, first + len(sizes))]
     return Counts(users, list(sizes), [f"h of {user}" for user in users], range(len(sizes)))
@@ -29,11 +33,11 @@ def test_niid_takes_the_fraction_and_cuts_one_user_at_most(sizes: list[int], fra
     source = counts(*sizes)
     plan = sample_niid([source], fraction=fraction, rng=Random(seed)).files[0]["sampled_data"]
     assert sum(plan.num_samples) == int(fraction * sum(sizes))
-    assert len(set(plan.users)) == len(plan.users)
+    assert len(set(names(plan, source))) == len(plan.picks)
     cut = [pick for pick in plan.picks if isinstance(pick, Ordered)]
     assert len(cut) <= 1
-    assert cut == [pick for pick in plan.picks[-1:] if isinstance(pick, Ordered)]
-    assert plan.hierarchies == [f"h of {user}" for user in plan.users]
+    assert cut == [pick for pick in list(plan.picks)[-1:] if isinstance(pick, Ordered)]
+    assert plan.hierarchies(source) == [f"h of {user}" for user in names(plan, source)]
 
 
 def test_cut_user_gives_the_first_samples_shuffled() -> None:
@@ -47,37 +51,38 @@ def test_cut_user_gives_the_first_samples_shuffled() -> None:
 @settings(derandomize=True)
 @given(sizes, st.floats(0.01, 1), st.floats(0.01, 3), st.integers(0, 1000))
 def test_iid_deals_each_sample_once_in_equal_groups(sizes: list[int], fraction: float, users: float, seed: int) -> None:
-    plan = sample_iid([counts(*sizes)], fraction=fraction, user_fraction=users, rng=Random(seed)).files[0][
-        "sampled_data"
-    ]
+    source = counts(*sizes)
+    plan = sample_iid([source], fraction=fraction, user_fraction=users, rng=Random(seed)).files[0]["sampled_data"]
     dealt = [sample for pick in plan.picks if isinstance(pick, Pooled) for sample in pick.samples]
     assert len(dealt) == len(set(dealt)) == int(fraction * sum(sizes))
     assert set(dealt) <= set(range(sum(sizes)))
-    assert len(plan.users) == max(1, round(users * len(sizes)))
+    assert len(names(plan, source)) == max(1, round(users * len(sizes)))
     assert max(plan.num_samples) - min(plan.num_samples) <= 1
     assert list(plan.num_samples) == sorted(plan.num_samples)
-    assert plan.hierarchies is None
+    assert plan.hierarchies(source) is None
 
 
 def test_iid_names_run_on_over_files() -> None:
     files = [counts(5, 5, 5, 5), counts(5, 5, first=4)]
     plans = sample_iid(files, fraction=1, user_fraction=0.5, rng=Random(0)).files
-    assert [plan["sampled_data"].users for plan in plans] == [["0", "1"], ["2"]]
+    assert [names(plan["sampled_data"], file) for plan, file in zip(plans, files, strict=True)] == [["0", "1"], ["2"]]
 
 
 def test_remove_keeps_users_at_the_limit_in_order() -> None:
-    plan = remove_users([counts(5, 4, 9, 5)], min_samples=5).files[0]["rem_user_data"]
-    assert (plan.users, plan.num_samples) == (["u0", "u2", "u3"], [5, 9, 5])
-    assert plan.hierarchies == ["h of u0", "h of u2", "h of u3"]
-    assert plan.picks == [Whole(0), Whole(2), Whole(3)]
+    source = counts(5, 4, 9, 5)
+    plan = remove_users([source], min_samples=5).files[0]["rem_user_data"]
+    assert (names(plan, source), list(plan.num_samples)) == (["u0", "u2", "u3"], [5, 9, 5])
+    assert plan.hierarchies(source) == ["h of u0", "h of u2", "h of u3"]
+    assert list(plan.picks) == [Whole(0), Whole(2), Whole(3)]
 
 
 @settings(derandomize=True)
 @given(sizes, st.floats(0.05, 0.95), st.integers(0, 1000))
 def test_split_by_sample_puts_each_sample_on_one_side(sizes: list[int], fraction: float, seed: int) -> None:
-    plan = split_by_sample([counts(*sizes)], fraction=fraction, rng=Random(seed))
+    source = counts(*sizes)
+    plan = split_by_sample([source], fraction=fraction, rng=Random(seed))
     train, test = plan.files[0]["train"], plan.files[0]["test"]
-    assert train.users == test.users == [f"u{user}" for user, size in enumerate(sizes) if size >= 2]
+    assert names(train, source) == names(test, source) == [f"u{user}" for user, size in enumerate(sizes) if size >= 2]
     assert list(plan.left_out) == [f"u{user}" for user, size in enumerate(sizes) if size < 2]
     for one, other in zip(train.picks, test.picks, strict=True):
         assert isinstance(one, Masked)
@@ -117,11 +122,13 @@ def test_split_by_user_deals_the_users_of_all_files(files: list[list[int]], frac
     sources = [counts(*sizes, first=100 * number) for number, sizes in enumerate(files)]
     plans = split_by_user(sources, fraction=fraction, rng=Random(seed)).files
     total = sum(len(sizes) for sizes in files)
-    assert sum(len(plan["train"].users) for plan in plans) == int(fraction * total)
-    sides = Counter(user for plan in plans for side in plan.values() for user in side.users)
+    assert sum(len(plan["train"].picks) for plan in plans) == int(fraction * total)
+    files_and_plans = list(zip(sources, plans, strict=True))
+    sides = Counter(user for source, plan in files_and_plans for side in plan.values() for user in names(side, source))
     assert sides == Counter(user for source in sources for user in source.users)
-    for source, plan in zip(sources, plans, strict=True):
-        assert list(plan["train"].users) == [user for user in source.users if user in set(plan["train"].users)]
+    for source, plan in files_and_plans:
+        train = names(plan["train"], source)
+        assert train == [user for user in source.users if user in set(train)]
 
 
 def test_plan_that_changes_nothing_is_known_as_a_copy() -> None:

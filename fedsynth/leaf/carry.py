@@ -7,15 +7,15 @@ import dataclasses
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, zip_longest
+from itertools import accumulate, compress
 from pathlib import Path
-from typing import Any
 
 from fedsynth.engine import Progress, check_shared, no_progress
-from fedsynth.leaf.plan import Counts, FilePlan, MaskedUsers, Picks, PooledUsers, WholeUsers
-from fedsynth.leaf.reader import LeafIndex, SampleOffsets, SampleReader
+from fedsynth.leaf.plan import Counts, FilePlan, MaskedUsers, PooledUsers, WholeUsers
+from fedsynth.leaf.reader import LeafIndex, RawUser, SampleOffsets, SampleReader
 from fedsynth.leaf.samples import sample_pieces
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import FileStamp, FileState
@@ -38,7 +38,12 @@ class CopyJob:
     @property
     def users(self) -> int:
         """Number of users to deal with, for progress bars."""
-        return max(len(plan.picks) for plan in self.plans.values())
+        picks = [plan.picks for plan in self.plans.values()]
+        return (
+            max(map(len, picks))
+            if len(picks) < 2
+            else len(_together([p.positions for p in picks if not isinstance(p, PooledUsers)]))
+        )
 
 
 def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Output]:
@@ -63,78 +68,105 @@ def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Outp
         if source.samples is None and _pools(plans):
             source = stack.enter_context(_located(source, next(iter(plans))))
         reader = stack.enter_context(SampleReader(source))
-        writers = {path: stack.enter_context(_writer(path, plan, source.counts)) for path, plan in plans.items()}
-        for start, stop in _batches([plan.picks for plan in plans.values()], source.sizes):
-            for plan, writer in zip(plans.values(), writers.values(), strict=True):
-                _write(plan.picks, start, min(stop, len(plan.picks)), reader, writer)
-            progress(stop - start)
-        return {path: writer.finish() for path, writer in writers.items()}
+        sides = [
+            _Side(plan, stack.enter_context(_writer(path, plan, job.source.counts))) for path, plan in plans.items()
+        ]
+        for users, parts in _batches(sides, source.sizes):
+            _write_batch(sides, parts, reader)
+            progress(users)
+        return {path: side.writer.finish() for path, side in zip(plans, sides, strict=True)}
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A file in the making."""
+
+    plan: FilePlan
+    writer: LeafWriter
 
 
 def _writer(path: Path, plan: FilePlan, source: Counts) -> LeafWriter:
     return LeafWriter(path, plan.names(source), plan.num_samples, plan.hierarchies(source), hash_apart=True)
 
 
-def _batches(plans: Sequence[Picks], sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield runs of numbers of picks, of all plans together: small users are dealt with together, large ones alone."""
-    start, held = 0, 0
-    whole = [picks.positions for picks in plans if not isinstance(picks, PooledUsers)]
-    number = 0
-    for number, users in enumerate(zip_longest(*whole)):
-        size = max(sizes[user] for user in users if user is not None)
-        if number > start and held + size > _BATCH:
-            yield start, number
-            start, held = number, 0
-        held += size
-    if whole and len(whole[0]):
-        yield start, number + 1
-    pooled = max((len(picks) for picks in plans if isinstance(picks, PooledUsers)), default=0)
-    yield from ((number, number + 1) for number in range(pooled))
+def _batches(sides: Sequence[_Side], sizes: Sequence[int]) -> Iterator[tuple[int, list[range]]]:
+    """Yield how many users are dealt with together, and their numbers on each side.
+
+    Small users are many together, a large one is alone. Where there are several sides, all keep the source's order.
+    """
+    picks = [side.plan.picks for side in sides]
+    positions = [each.positions for each in picks if not isinstance(each, PooledUsers)]
+    if not positions:
+        yield from ((1, [range(number, number + 1)]) for number in range(len(picks[0])))
+        return
+    users = _together(positions)
+    ends = list(accumulate(map(sizes.__getitem__, users)))
+    start, begins = 0, [0] * len(positions)
+    while start < len(users):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, bisect_right(ends, before + _BATCH))
+        stops = [_stop(users, stop, side, begin) for side, begin in zip(positions, begins, strict=True)]
+        yield stop - start, list(map(range, begins, stops))
+        start, begins = stop, stops
 
 
-def _write(picks: Picks, start: int, stop: int, reader: SampleReader, writer: LeafWriter) -> None:
-    if start < stop:
-        _CARRIERS[type(picks)](picks, start, stop, reader, writer)
+def _together(positions: Sequence[Sequence[int]]) -> Sequence[int]:
+    """Return the users of all sides: those of one in its order, of several in the source's."""
+    first, *others = positions
+    return first if all(other == first for other in others) else sorted(set(first).union(*others))
 
 
-def _write_whole(picks: WholeUsers, start: int, stop: int, reader: SampleReader, writer: LeafWriter) -> None:
-    users = picks.users[start:stop]
-    standard = bytes([reader.is_standard(user) for user in users])
+def _stop(users: Sequence[int], stop: int, side: Sequence[int], begin: int) -> int:
+    """Return how many of a side's users are among the first `stop` of all."""
+    if len(side) == len(users):
+        return stop
+    return len(side) if stop == len(users) else bisect_left(side, users[stop], begin)
+
+
+def _write_batch(sides: Sequence[_Side], parts: Sequence[range], reader: SampleReader) -> None:
+    masked = [
+        side.plan.picks.positions[part.start : part.stop]
+        for side, part in zip(sides, parts, strict=True)
+        if part and isinstance(side.plan.picks, MaskedUsers)
+    ]
+    users = _together(masked) if masked else []
+    samples = dict(zip(users, reader.samples_of(users), strict=True))
+    for side, part in zip(sides, parts, strict=True):
+        picks = side.plan.picks
+        if isinstance(picks, PooledUsers):
+            side.writer.write_user(*sample_pieces(*reader.pooled(picks[part.start].samples)))
+        elif isinstance(picks, WholeUsers):
+            _write_whole(picks, part, reader, side.writer)
+        else:
+            _write_masked(picks, part, samples, side.writer)
+
+
+def _write_whole(picks: WholeUsers, part: range, reader: SampleReader, writer: LeafWriter) -> None:
+    users = picks.users[part.start : part.stop]
+    standard = reader.are_standard(users)
     if len(users) == 1:  # it may be large: not to be copied into one text with its name
         writer.write_user(reader.text(users[0]), standard=bool(standard[0]))
     else:
         writer.write_users(reader.texts(users), standard)
-    if picks.cut is not None and stop == len(picks):
+    if picks.cut is not None and part.stop == len(picks):
         user = reader.samples(picks.cut.user)
         chosen = picks.cut.samples
         writer.write_user(*sample_pieces([user.x[n] for n in chosen], [user.y[n] for n in chosen]))
 
 
-def _write_masked(picks: MaskedUsers, start: int, stop: int, reader: SampleReader, writer: LeafWriter) -> None:
-    samples = reader.samples_of(picks.positions[start:stop])
-    masks = picks.masks(start, stop)
-    if len(samples) == 1:
-        (user,), (mask,) = samples, masks
+def _write_masked(picks: MaskedUsers, part: range, samples: Mapping[int, RawUser], writer: LeafWriter) -> None:
+    users = list(map(samples.__getitem__, picks.positions[part.start : part.stop]))
+    masks = picks.masks(part.start, part.stop)
+    if len(users) == 1:
+        (user,), (mask,) = users, masks
         writer.write_user(*sample_pieces(list(compress(user.x, mask)), list(compress(user.y, mask))))
         return
     join = b", ".join
     texts = [
         b'{"x": [%b], "y": [%b]}' % (join(compress(user.x, mask)), join(compress(user.y, mask)))
-        for user, mask in zip(samples, masks, strict=True)
+        for user, mask in zip(users, masks, strict=True)
     ]
     writer.write_users(texts, b"\1" * len(texts))
-
-
-def _write_pooled(picks: PooledUsers, start: int, stop: int, reader: SampleReader, writer: LeafWriter) -> None:
-    for number in range(start, stop):
-        writer.write_user(*sample_pieces(*reader.pooled(picks[number].samples)))
-
-
-_CARRIERS: dict[type, Callable[[Any, int, int, SampleReader, LeafWriter], None]] = {
-    WholeUsers: _write_whole,
-    MaskedUsers: _write_masked,
-    PooledUsers: _write_pooled,
-}
 
 
 def _copy(source: LeafIndex, path: Path, md5: str) -> Output:

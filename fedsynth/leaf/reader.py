@@ -23,6 +23,9 @@ from fedsynth.leaf.scan import Readable
 from fedsynth.records.stamp import FileStamp, FileState
 from fedsynth.system import read_at, read_slices
 
+RawUser = UserSamples | RawSamples
+"""One user's raw samples, x and y."""
+
 _GAP = 256
 """Bytes between the texts of neighbours at most: a key."""
 
@@ -34,7 +37,7 @@ class SampleOffsets:
         self.x_offsets, self.x_sizes = array("q"), array("i")
         self.y_offsets, self.y_sizes = array("q"), array("i")
 
-    def add(self, offset: int, user: UserSamples | RawSamples) -> None:
+    def add(self, offset: int, user: RawUser) -> None:
         """Add a user whose standard text is at `offset`: two bytes are between samples, so sizes tell offsets."""
         at = offset + len('{"x": [')
         at = _append(self.x_offsets, self.x_sizes, at, user.x)
@@ -179,7 +182,6 @@ class SampleReader:
         self._index = index
         self._file = open_file(index.path)
         self._held: tuple[int, UserSamples] | None = None
-        self._held_users: tuple[Sequence[int], list[RawSamples | UserSamples]] = ([], [])
         try:
             self._check_unchanged()
         except BaseException:
@@ -202,6 +204,10 @@ class SampleReader:
         """Whether a user's text is x and y alone, with LEAF's separators."""
         return bool(self._index.standard[user])
 
+    def are_standard(self, users: Sequence[int]) -> bytes:
+        """Return what `is_standard` says of each user, 1 or 0."""
+        return bytes(map(self._index.standard.__getitem__, users))
+
     def text(self, user: int) -> bytes:
         """Return a user's text with LEAF's separators: a plain slice wherever the index says that it is so already."""
         return self._slice(user) if self._index.standard[user] else self.samples(user).text
@@ -218,7 +224,7 @@ class SampleReader:
 
     def texts(self, users: Sequence[int]) -> list[bytes]:
         """Return the texts of users as `text` does; neighbours are read together. Holds them all, and so does it."""
-        if not all(map(self._index.standard.__getitem__, users)):
+        if not all(self.are_standard(users)):
             return [self.text(user) for user in users]
         texts: list[bytes] = []
         alone: list[int] = []
@@ -230,18 +236,11 @@ class SampleReader:
                 alone = []
         return texts + self._slices_of(alone)
 
-    def samples_of(self, users: Sequence[int]) -> list[RawSamples | UserSamples]:
-        """Return the raw samples of users, as `samples` does; asking again for the same users costs nothing."""
-        if self._held_users[0] != users:
-            self._held_users = ([], [])
-            self._held_users = users, self._read_samples(users)
-        return self._held_users[1]
-
-    def _read_samples(self, users: Sequence[int]) -> list[RawSamples | UserSamples]:
-        if len(users) > 1 and all(map(self._index.standard.__getitem__, users)):
+    def samples_of(self, users: Sequence[int]) -> Sequence[RawUser]:
+        """Return the raw samples of users, as `samples` does. Holds them all, and so does it."""
+        if len(users) > 1 and all(self.are_standard(users)):
             with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                found: list[RawSamples | UserSamples] = [*split_texts(self.texts(users))]
-                return found
+                return split_texts(self.texts(users))
         return [self.samples(user) for user in users]
 
     def _slices_of(self, users: Sequence[int]) -> list[bytes]:

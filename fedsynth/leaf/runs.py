@@ -20,7 +20,7 @@ LONGEST = 1 << 17
 SMALL = 1 << 14
 """Bytes of a user's text up to which others like them are looked for after them."""
 
-_START, _MIDDLE, _END = b'{"x": [', b'], "y": [', b"]}"
+_MIDDLE = b'], "y": ['
 
 
 class RawSamples(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -63,14 +63,18 @@ def read_run(text: bytes) -> Run | None:
             text.decode()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+    keys = [encode_basestring_ascii(name).encode() for name in users]
     samples = list(users.values())
-    texts = [b"".join((_START, b", ".join(user.x), _MIDDLE, b", ".join(user.y), _END)) for user in samples]
-    keys = [encode_basestring_ascii(name).encode() + b": " for name in users]
-    if b", " + b", ".join(map(bytes.__add__, keys, texts)) != text or _is_deep(text, texts):
+    join = b", ".join
+    again = [
+        b', %b: {"x": [%b], "y": [%b]}' % (key, join(user.x), join(user.y))
+        for key, user in zip(keys, samples, strict=True)
+    ]
+    if b"".join(again) != text or any(map(_is_deep, again)):
         return None
-    if any(len(user.x) != len(user.y) for user in samples):
+    if [len(user.x) for user in samples] != [len(user.y) for user in samples]:
         return None
-    return Run(list(users), *_laid_out(list(map(len, keys)), list(map(len, texts))), samples)
+    return Run(list(users), *_laid_out(keys, again), samples)
 
 
 def find_run(text: bytes) -> Run | None:
@@ -84,31 +88,23 @@ def find_run(text: bytes) -> Run | None:
     parts = text[3:-2].split(b']}, "')
     if text.count(b'"') != 6 * len(parts) or not text.count(b"{") == text.count(b"}") == len(parts):
         return None
-    names = [part[: part.find(b'"')] for part in parts]
-    if not all(part.startswith(b'": {"x": [', len(name)) for part, name in zip(parts, names, strict=True)):
+    keys = [part[: part.find(b'"')] for part in parts]
+    if not all(part.startswith(b'": {"x": [', len(key)) for part, key in zip(parts, keys, strict=True)):
         return None
-    if not all(_MIDDLE in part for part in parts) or (len(text) > MAX_DEPTH and _is_deep(text, parts)):
+    names = [key.decode() for key in keys]
+    if not all(_MIDDLE in part for part in parts) or any(map(_is_deep, parts)) or not all(map(str.isprintable, names)):
         return None
-    found = [name.decode() for name in names]
-    if not all(map(str.isprintable, found)):
-        return None
-    sizes = [len(part) - len(name) - 1 for part, name in zip(parts, names, strict=True)]
-    return Run(found, *_laid_out([len(name) + 4 for name in names], sizes))
+    return Run(names, *_laid_out([b'"%b"' % key for key in keys], [b', "%b]}' % part for part in parts]))
 
 
-def _is_deep(text: bytes, users: Sequence[bytes]) -> bool:
-    """Whether one of the users may be nested too deeply.
-
-    Of the brackets that `is_too_deep` counts of one user, every other user has at least three.
-    """
-    found = text.count(b"[") - text.count(b"], [") + text.count(b"{") - text.count(b"}, {")
-    if found - 3 * (len(users) - 1) < MAX_DEPTH - 1:
-        return False
-    return any(len(user) > MAX_DEPTH - 2 and is_too_deep(user) for user in users)
+def _is_deep(user: bytes) -> bool:
+    """Whether a user may be nested too deeply: what is has as many brackets that open, and that close."""
+    return len(user) > 2 * MAX_DEPTH and user.count(b"[") + user.count(b"{") > MAX_DEPTH and is_too_deep(user)
 
 
-def _laid_out(keys: Sequence[int], sizes: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Return where users' texts start that follow each other after `, ` and a key of so many bytes, and the sizes."""
-    ends = accumulate(map(int.__add__, keys, sizes))
-    gaps = range(2, 2 * len(sizes) + 1, 2)
-    return [end - size + gap for end, size, gap in zip(ends, sizes, gaps, strict=True)], list(sizes)
+def _laid_out(keys: Sequence[bytes], users: Sequence[bytes]) -> tuple[list[int], list[int]]:
+    """Return where the users' texts start in a run, and how long they are. users: with the key, and `, ` before it."""
+    before = [len(key) + 4 for key in keys]
+    sizes = list(map(int.__sub__, map(len, users), before))
+    ends = accumulate(map(len, users))
+    return list(map(int.__sub__, ends, sizes)), sizes

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,9 @@ class LeafDataset:
     has. A user's entry in hierarchies is in metadata["hierarchy"], and where there is ground truth with clusters, the
     number of their cluster is in metadata["cluster"].
 
-    Opening reads the heads of the files; a file's places are found when one of its users is first asked for, and a
-    user is decoded each time when asked for. In memory stay the heads and 16 bytes a user. Files are never left open
+    Opening reads the heads of the files; where a file's users are is found when one of them is first asked for, or at
+    once where they are many and small. A user is decoded each time when asked for. In memory stay the heads, an entry
+    and 16 bytes a user. Files are never left open
     (the cache's are, as long as this or a view of theirs lives); threads, and DataLoader's processes, may share the
     dataset, which pickles without the data.
 
@@ -60,7 +63,8 @@ class LeafDataset:
         with unchanged(present):
             self._origin = find_origin(path)
             self._files = [LazyLeafFile(file) for file in present or json_files(path)]
-        self._places = _positions(self._files)
+        self._numbers = _number(self._files)
+        self._firsts = list(accumulate((len(file.users) for file in self._files), initial=0))[:-1]
         self._cache_folder = cache_folder(path, cache)
         self._cached: dict[int, CachedArrays | None] = {}
         self._truth: Truth | NoTruth | None = None
@@ -68,7 +72,7 @@ class LeafDataset:
     @property
     def user_ids(self) -> list[str]:
         """The users, file by file in sorted order, in each in the order of the file."""
-        return list(self._places)
+        return list(self._numbers)
 
     @property
     def num_samples(self) -> list[int]:
@@ -88,20 +92,19 @@ class LeafDataset:
         return list(self._origin.label_names) or None
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._numbers)
 
     def __contains__(self, user_id: object) -> bool:
-        return user_id in self._places
+        return user_id in self._numbers
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self._numbers)
 
     def __getitem__(self, user_id: str) -> TabularDataset:
         """Return a user's dataset. Raises KeyError for a user who is not there, DataError for damaged data."""
-        try:
-            number, position = self._places[user_id]
-        except KeyError:
-            raise KeyError(f"no user {user_id!r} among the {len(self)} in {self._path}") from None
+        if user_id not in self._numbers:
+            raise KeyError(f"no user {user_id!r} among the {len(self)} in {self._path}")
+        number, position = self._find(user_id)
         features, labels = self._samples(number, position)
         return TabularDataset(features, labels, user_id=user_id, metadata=self._metadata(user_id))
 
@@ -135,9 +138,10 @@ class LeafDataset:
         model: NDArray[np.float64] = true_models(truth, [self._numbers[user_id]])[0]
         return model
 
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {user: number for number, user in enumerate(self._places)}
+    def _find(self, user_id: str) -> tuple[int, int]:
+        """Return the number of a user's file, and their position in it."""
+        number = bisect_right(self._firsts, self._numbers[user_id]) - 1
+        return number, self._numbers[user_id] - self._firsts[number]
 
     def _find_truth(self) -> Truth | NoTruth:
         """Return the truth about all users, in their order, or why there is none."""
@@ -155,7 +159,7 @@ class LeafDataset:
 
     def _metadata(self, user_id: str) -> dict[str, Any]:
         metadata: dict[str, Any] = {}
-        number, position = self._places[user_id]
+        number, position = self._find(user_id)
         hierarchies = self._files[number].hierarchies
         if hierarchies is not None:
             metadata["hierarchy"] = hierarchies[position]
@@ -279,15 +283,18 @@ def _to_tensors(device: Any | None, user: TabularDataset) -> AbstractDataset:
     return PyTorchTensorDataset(tensors, user_id=user.user_id, metadata=user.metadata)
 
 
-def _positions(files: Sequence[LazyLeafFile]) -> dict[str, tuple[int, int]]:
-    """Return each user's file and position in it. Raises DataError for a user in two files."""
-    places: dict[str, tuple[int, int]] = {}
-    for number, file in enumerate(files):
-        for position, user in enumerate(file.users):
-            if user in places:
+def _number(files: Sequence[LazyLeafFile]) -> dict[str, int]:
+    """Number the users of all files. Raises DataError for a user in two of them."""
+    numbers = {user: number for number, user in enumerate(chain.from_iterable(file.users for file in files))}
+    if len(numbers) == sum(len(file.users) for file in files):
+        return numbers
+    seen: dict[str, Path] = {}
+    for file in files:
+        for user in file.users:
+            if user in seen:
                 raise DataError(
-                    f'user "{user}" is in {files[places[user][0]].path} and in {file.path}, expected each user in one '
-                    "file; rename one of the two"
+                    f'user "{user}" is in {seen[user]} and in {file.path}, expected each user in one file; rename one '
+                    "of the two"
                 )
-            places[user] = number, position
-    return places
+            seen[user] = file.path
+    raise AssertionError("a file lists a user twice, which opening it refuses")

@@ -23,7 +23,7 @@ from fedsynth.system import naming
 
 Output = tuple[FileStamp, LeafIndex]
 
-_BATCH = 1 << 17
+_BATCH = 1 << 16
 """Bytes of text of users who are dealt with together."""
 
 
@@ -147,7 +147,7 @@ def _write_whole(picks: WholeUsers, part: range, reader: SampleReader, writer: L
     if len(users) == 1:  # it may be large: not to be copied into one text with its name
         writer.write_user(reader.text(users[0]), standard=bool(standard[0]))
     else:
-        writer.write_users(reader.texts(users), standard)
+        writer.write_users([(text,) for text in reader.texts(users)], standard)
     if picks.cut is not None and part.stop == len(picks):
         user = reader.samples(picks.cut.user)
         chosen = picks.cut.samples
@@ -157,16 +157,14 @@ def _write_whole(picks: WholeUsers, part: range, reader: SampleReader, writer: L
 def _write_masked(picks: MaskedUsers, part: range, samples: Mapping[int, RawUser], writer: LeafWriter) -> None:
     users = list(map(samples.__getitem__, picks.positions[part.start : part.stop]))
     masks = picks.masks(part.start, part.stop)
-    if len(users) == 1:
-        (user,), (mask,) = users, masks
-        writer.write_user(*sample_pieces(list(compress(user.x, mask)), list(compress(user.y, mask))))
-        return
-    join = b", ".join
     texts = [
-        b'{"x": [%b], "y": [%b]}' % (join(compress(user.x, mask)), join(compress(user.y, mask)))
+        sample_pieces(list(compress(user.x, mask)), list(compress(user.y, mask)))
         for user, mask in zip(users, masks, strict=True)
     ]
-    writer.write_users(texts, b"\1" * len(texts))
+    if len(texts) == 1:
+        writer.write_user(*texts[0])
+    else:
+        writer.write_users(texts, b"\1" * len(texts))
 
 
 def _copy(source: LeafIndex, path: Path, md5: str) -> Output:

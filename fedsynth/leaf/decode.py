@@ -97,11 +97,11 @@ def is_too_deep(text: bytes) -> bool:
 
 
 def _may_be_deep(text: bytes) -> bool:
-    """Count the brackets that open; where they are many, but for those right after `], ` or `}, `.
+    """Count the brackets that open, but for those right after `], ` or `}, `.
 
     Of each level that has another one inside it, the first inside it is counted: nothing has closed between the two.
     """
-    if len(text) <= 2 * MAX_DEPTH or text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+    if len(text) <= 2 * MAX_DEPTH:
         return False
     found = 0
     for opening, closing in ((b"[", ord("]")), (b"{", ord("}"))):

@@ -15,12 +15,12 @@ import msgspec
 
 from fedsynth.leaf.decode import MAX_DEPTH, is_too_deep
 
-LONGEST = 1 << 17
+LONGEST = 1 << 16
 """Bytes of a run at most: its raw samples are held together."""
-SMALL = 1 << 14
+SMALL = 1 << 12
 """Bytes of a user's text up to which others like them are looked for after them."""
 
-_MIDDLE = b'], "y": ['
+_AROUND = len(', "": ')
 
 
 class RawSamples(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -70,41 +70,46 @@ def read_run(text: bytes) -> Run | None:
         b', %b: {"x": [%b], "y": [%b]}' % (key, join(user.x), join(user.y))
         for key, user in zip(keys, samples, strict=True)
     ]
-    if b"".join(again) != text or any(map(_is_deep, again)):
+    if b"".join(again) != text or any(map(is_too_deep, again)):
         return None
     if [len(user.x) for user in samples] != [len(user.y) for user in samples]:
         return None
-    return Run(list(users), *_laid_out(keys, again), samples)
+    sizes = [len(user) - len(key) - 4 for user, key in zip(again, keys, strict=True)]
+    return Run(list(users), *_laid_out([len(key) - 2 for key in keys], sizes), samples)
 
 
 def find_run(text: bytes) -> Run | None:
     """Return where the users of a run are, without a look at what they have; None unless that is plain to see.
 
-    Each has six quotes, three keys and one pair of braces: then nothing else is a string, and nothing is nested in
-    objects.
+    Each has six quotes, of three keys, and one pair of braces: then nothing else is a string, and nothing is nested in
+    objects. Between the quotes stand `, `, the id, `: {`, `x`, x's value, `y` and y's value.
     """
     if b"\\" in text or not text.isascii():
         return None
-    parts = text[3:-2].split(b']}, "')
-    if text.count(b'"') != 6 * len(parts) or not text.count(b"{") == text.count(b"}") == len(parts):
+    pieces = (text + b", ").split(b'"')
+    users = len(pieces) // 6
+    keys, xs, ys = pieces[1::6], pieces[4::6], pieces[6::6]
+    if len(pieces) != 6 * users + 1 or not text.count(b"{") == text.count(b"}") == users:
         return None
-    keys = [part[: part.find(b'"')] for part in parts]
-    if not all(part.startswith(b'": {"x": [', len(key)) for part, key in zip(parts, keys, strict=True)):
+    if [pieces[place::6].count(key) for place, key in ((2, b": {"), (3, b"x"), (5, b"y"))] != [users] * 3:
         return None
-    names = [key.decode() for key in keys]
-    if not all(_MIDDLE in part for part in parts) or any(map(_is_deep, parts)) or not all(map(str.isprintable, names)):
+    if not all(x.startswith(b": [") and x.endswith(b"], ") for x in xs):
         return None
-    return Run(names, *_laid_out([b'"%b"' % key for key in keys], [b', "%b]}' % part for part in parts]))
+    if not all(y.startswith(b": [") and y.endswith(b"]}, ") for y in ys):
+        return None
+    if any(
+        len(x) + len(y) > MAX_DEPTH and x.count(b"[") + y.count(b"[") >= MAX_DEPTH for x, y in zip(xs, ys, strict=True)
+    ):
+        return None
+    names = b'"'.join(keys).decode()
+    if not names.isprintable():
+        return None
+    sizes = [len(x) + len(y) + 5 for x, y in zip(xs, ys, strict=True)]
+    return Run(names.split('"'), *_laid_out(list(map(len, keys)), sizes))
 
 
-def _is_deep(user: bytes) -> bool:
-    """Whether a user may be nested too deeply: what is has as many brackets that open, and that close."""
-    return len(user) > 2 * MAX_DEPTH and user.count(b"[") + user.count(b"{") > MAX_DEPTH and is_too_deep(user)
-
-
-def _laid_out(keys: Sequence[bytes], users: Sequence[bytes]) -> tuple[list[int], list[int]]:
-    """Return where the users' texts start in a run, and how long they are. users: with the key, and `, ` before it."""
-    before = [len(key) + 4 for key in keys]
-    sizes = list(map(int.__sub__, map(len, users), before))
-    ends = accumulate(map(len, users))
-    return list(map(int.__sub__, ends, sizes)), sizes
+def _laid_out(keys: Sequence[int], sizes: list[int]) -> tuple[list[int], list[int]]:
+    """Return where users' texts of these sizes start in a run that have keys of so many bytes, and the sizes."""
+    ends = accumulate(map(int.__add__, keys, sizes))
+    before = range(_AROUND, _AROUND * (len(sizes) + 1), _AROUND)
+    return list(map(int.__add__, map(int.__sub__, ends, sizes), before)), sizes

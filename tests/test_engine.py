@@ -64,11 +64,14 @@ def wait_long(folder: Path, progress: Progress) -> None:
 
 @pytest.fixture(scope="module")
 def two_processes() -> Iterator[Engine]:
-    """Both at work already."""
     with open_engine(workers=2) as engine:
-        while len(set(engine.map(who, [0.5] * 4))) < 2:
-            pass
         yield engine
+
+
+def bring_up(engine: Engine) -> None:
+    """Have both processes at work."""
+    while len(set(engine.map(who, [0.5] * 4))) < 2:
+        pass
 
 
 def test_results_come_in_the_order_of_the_jobs(two_processes: Engine) -> None:
@@ -205,8 +208,10 @@ def test_nothing_is_started_for_nothing() -> None:
 
 
 def test_errors_of_any_kind_come_through(two_processes: Engine) -> None:
+    bring_up(two_processes)
     with pytest.raises(ImportError, match="failed to map"):
         list(two_processes.map(fail_to_import, range(3)))
+    bring_up(two_processes)
     with pytest.raises(TypeError, match="pickle"):
         list(two_processes.map(give_what_cannot_be_sent, range(3)))
     assert list(two_processes.map(double, range(3))) == [0, 2, 4]

@@ -30,6 +30,8 @@ from fedsynth.version import __version__
 
 FRACTION, USER_FRACTION, MIN_SAMPLES, TRAIN_FRACTION = 0.1, 0.01, 10, 0.9
 """LEAF's defaults."""
+VAL_FRACTION, NEW_USERS = 0.1, 0.1
+"""Of what LEAF has not, where the options have no value."""
 
 
 _method = bare(
@@ -45,6 +47,20 @@ _min_samples = bare(
 _split = bare("-t", "split", value="sample", metavar="[user|sample]", help="Split the users, or each user's samples.")
 _train_fraction = bare(
     "--tf", "train_fraction", value=str(TRAIN_FRACTION), type=float, help="Fraction for training (0.9)."
+)
+_val_fraction = bare(
+    "--vf",
+    "val_fraction",
+    value=str(VAL_FRACTION),
+    type=float,
+    help="Fraction for validation, into val (absent: none; without a value: 0.1); less than 1 with --tf.",
+)
+_new_users = bare(
+    "--new-users",
+    "new_users",
+    value=str(NEW_USERS),
+    type=float,
+    help="With -t sample: fraction of the users to keep whole, in new_users (absent: none; without a value: 0.1).",
 )
 _sample_seed = option(
     "--smplseed", "sample_seed", type=int, help="Seed of sampling; absent or negative: one is chosen."
@@ -73,6 +89,8 @@ fedsynth.add_command(fit)
 @_min_samples
 @_split
 @_train_fraction
+@_val_fraction
+@_new_users
 @_sample_seed
 @_split_seed
 @_no_checksum
@@ -131,16 +149,25 @@ def remove_users(min_samples: int | None, **options: Any) -> None:
 @fedsynth.command(cls=LeafCommand)
 @_split
 @_train_fraction
+@_val_fraction
+@_new_users
 @_split_seed
 @overwrite_option
 @dataset_name
 @workers_option
 @scheduler_option
 @data_dir_option
-def split(split: str | None, train_fraction: float | None, name: str, **options: Any) -> None:
-    """Split the latest data into train and test."""
+def split(
+    split: str | None,
+    train_fraction: float | None,
+    val_fraction: float | None,
+    new_users: float | None,
+    name: str,
+    **options: Any,
+) -> None:
+    """Split the latest data into train and test, and where asked for val and new_users."""
     seed = options.pop("split_seed")
-    _run_one(_split_stage(split or "sample", train_fraction, seed, name), **options)
+    _run_one(_split_stage(split or "sample", train_fraction, val_fraction, new_users, seed, name), **options)
 
 
 @fedsynth.command(cls=LeafCommand)
@@ -154,7 +181,7 @@ def verify(data_dir: Path, checksums: Path) -> int:
 @fedsynth.command(cls=LeafCommand)
 @data_dir_option
 def clean(data_dir: Path) -> None:
-    """Remove the four stage folders; all_data stays."""
+    """Remove the stages' folders; all_data stays."""
     cleaned = clean_folder(data_dir)
     say(f"removed {', '.join(cleaned.removed)}" if cleaned.removed else "nothing to remove")
     for note in cleaned.notes:
@@ -169,6 +196,8 @@ def _stages(
     min_samples: int | None,
     split: str | None,
     train_fraction: float | None,
+    val_fraction: float | None,
+    new_users: float | None,
     sample_seed: int | None,
     split_seed: int | None,
     name: str,
@@ -180,12 +209,18 @@ def _stages(
     if min_samples is not None:
         stages.append(remove_stage(min_samples))
     if split is not None:
-        stages.append(_split_stage(split, train_fraction, split_seed, name))
+        stages.append(_split_stage(split, train_fraction, val_fraction, new_users, split_seed, name))
     if user_fraction is not None and method is None:
         raise UsageError(f"--iu is {user_fraction:g}, which needs sampling by -s iid; add that, or leave --iu out")
-    for flag, value, needed in (("--sf", fraction, ("-s", method)), ("--tf", train_fraction, ("-t", split))):
-        if value is not None and needed[1] is None:
-            warn(f"{flag} {value:g} has no effect without {needed[0]}")
+    sampling, splitting = ("-s", method), ("-t", split)
+    for flag, value, (needed, given) in (
+        ("--sf", fraction, sampling),
+        ("--tf", train_fraction, splitting),
+        ("--vf", val_fraction, splitting),
+        ("--new-users", new_users, splitting),
+    ):
+        if value is not None and given is None:
+            warn(f"{flag} {value:g} has no effect without {needed}")
     return stages
 
 
@@ -202,9 +237,22 @@ def _sample_stage(method: str, user_fraction: float | None, fraction: float | No
     )
 
 
-def _split_stage(method: str, train_fraction: float | None, split_seed: int | None, name: str) -> Stage:
-    fraction = TRAIN_FRACTION if train_fraction is None else train_fraction
-    return split_stage(method, fraction=fraction, seed=split_seed, dataset=name)
+def _split_stage(
+    method: str,
+    train_fraction: float | None,
+    val_fraction: float | None,
+    new_users: float | None,
+    split_seed: int | None,
+    name: str,
+) -> Stage:
+    return split_stage(
+        method,
+        fraction=TRAIN_FRACTION if train_fraction is None else train_fraction,
+        val_fraction=val_fraction or 0.0,
+        new_users=new_users or 0.0,
+        seed=split_seed,
+        dataset=name,
+    )
 
 
 def _run(

@@ -22,7 +22,7 @@ from fedsynth.federated.sampling import UserSampler, get_user_sampler
 from fedsynth.federated.torch import check_device, to_tensor
 from fedsynth.leaf.lazy import LazyLeafFile
 from fedsynth.records.layout import TEST, TRAIN, data_files, json_files, meta_dir, settled
-from fedsynth.records.origin import find_origin, unchanged
+from fedsynth.records.origin import find_origin, require_made_together, unchanged
 from fedsynth.truth import NoTruth, Truth, find_truth, true_models
 
 
@@ -182,7 +182,7 @@ def load(
     label_dtype: DTypeLike = np.int64,
     cache: bool | str | Path = False,
 ) -> FederatedDataset:
-    """Return the users of data_dir/subset: train, test, all_data or another stage's folder.
+    """Return the users of data_dir/subset: train, val, test, new_users, all_data or another stage's folder.
 
     user_sampler: 'random', 'minimize_reuse' or a function that draws an id; seed: see FederatedDatasetBase;
     framework: 'numpy' for `TabularDataset`s, 'torch' for `PyTorchTensorDataset`s (features, labels); device: where
@@ -199,6 +199,7 @@ def load(
 def load_splits(
     data_dir: str | Path = "data",
     *,
+    val: str = TEST,
     user_sampler: str | UserSampler = "random",
     seed: int | None = None,
     framework: str = "numpy",
@@ -208,23 +209,27 @@ def load_splits(
     label_dtype: DTypeLike = np.int64,
     cache: bool | str | Path = False,
 ) -> FederatedDataset:
-    """Return the users who are in data/train and data/test, each a `DatasetSplit` of the two, in train's order.
+    """Return the users who are in data/train and data/VAL, each a `DatasetSplit` of the two, in train's order.
 
-    The arguments are those of `load`; weights count the samples of the train part. Raises StageError if there is no
-    such user, as after splitting by user, and what `load` raises.
+    val: the folder of the validation part. The other arguments are those of `load`; weights count the samples of the
+    train part. Raises UsageError if val is train, StageError if the two are not of the same split or no user is in
+    both, as after splitting by user, and what `load` raises.
     """
     convert = _converter(framework, device)
-    train, val = (
+    if val == TRAIN:
+        raise UsageError(f"val is {val!r}, expected another folder than the train part's, such as 'test' or 'val'")
+    train, held_out = (
         LeafDataset(Path(data_dir) / subset, dtype=dtype, label_dtype=label_dtype, cache=cache)
-        for subset in (TRAIN, TEST)
+        for subset in (TRAIN, val)
     )
-    users = [user for user in train if user in val]
+    require_made_together(Path(data_dir), {TRAIN: train._origin, val: held_out._origin})
+    users = [user for user in train if user in held_out]
     if not users:
         raise StageError(
-            f"{data_dir}: no user is in both {TRAIN} and {TEST}, expected the users' samples to be split between them; "
-            "preprocess again and split by sample instead of by user"
+            f"{data_dir}: no user is in both {TRAIN} and {val}, expected the users' samples to be split between them; "
+            "name another folder, or preprocess again and split by sample instead of by user"
         )
-    return _federated(train, users, partial(_load_split, train, val, convert), user_sampler, seed, weights)
+    return _federated(train, users, partial(_load_split, train, held_out, convert), user_sampler, seed, weights)
 
 
 def _federated(

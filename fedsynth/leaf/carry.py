@@ -14,14 +14,15 @@ from itertools import accumulate, compress
 from pathlib import Path
 
 from fedsynth.engine import Progress, check_shared, no_progress
+from fedsynth.leaf.offsets import AnyIndex, LeafIndex, RawUser, SampleOffsets, shelved, unshelved
 from fedsynth.leaf.plan import Counts, FilePlan, MaskedUsers, PooledUsers, WholeUsers
-from fedsynth.leaf.reader import LeafIndex, RawUser, SampleOffsets, SampleReader
+from fedsynth.leaf.reader import SampleReader
 from fedsynth.leaf.samples import sample_pieces
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import FileStamp, FileState
 from fedsynth.system import naming
 
-Output = tuple[FileStamp, LeafIndex]
+Output = tuple[FileStamp, AnyIndex]
 
 _BATCH = 1 << 16
 """Bytes of text of users who are dealt with together."""
@@ -29,21 +30,21 @@ _BATCH = 1 << 16
 
 @dataclass(frozen=True)
 class CopyJob:
-    """What is to be made of one input file: the outputs by path, and the input's MD5 sum."""
+    """What is to be made of one input file: the outputs by path, and the input's MD5 sum.
 
-    source: LeafIndex
+    shelf: where to keep the outputs' indexes, None to return them whole.
+    """
+
+    source: AnyIndex
     plans: Mapping[Path, FilePlan]
     source_md5: str
+    shelf: Path | None = None
 
     @property
     def users(self) -> int:
         """Number of users to deal with, for progress bars."""
-        picks = [plan.picks for plan in self.plans.values()]
-        return (
-            max(map(len, picks))
-            if len(picks) < 2
-            else len(_together([p.positions for p in picks if not isinstance(p, PooledUsers)]))
-        )
+        positions = [plan.picks.positions for plan in self.plans.values() if not isinstance(plan.picks, PooledUsers)]
+        return len(_together(positions)) if positions else max(len(plan.picks) for plan in self.plans.values())
 
 
 def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Output]:
@@ -55,22 +56,25 @@ def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Outp
     LEAF's text to the byte is a copy, whose MD5 sum is known. An unfinished file that a worker left when it died is
     replaced. Raises DataError if the folders are not there on this machine, or the source is not what was indexed.
     """
-    source, plans = job.source, job.plans
-    check_shared([source.path, *(path.parent for path in plans)])
-    for path in plans:
+    check_shared([job.source.path, *(path.parent for path in job.plans)])
+    for path in job.plans:
         path.unlink(missing_ok=True)
+    outputs = _carry_out(job, unshelved(job.source), progress)
+    return {path: (stamp, shelved(index, job.shelf)) for path, (stamp, index) in outputs.items()}
+
+
+def _carry_out(job: CopyJob, source: LeafIndex, progress: Progress) -> dict[Path, tuple[FileStamp, LeafIndex]]:
+    plans, counts = job.plans, source.counts
     if source.exact and len(plans) == 1:
         path, plan = next(iter(plans.items()))
-        if plan.copies(source.counts):
+        if plan.copies(counts):
             progress(len(plan.picks))
             return {path: _copy(source, path, job.source_md5)}
     with contextlib.ExitStack() as stack:
         if source.samples is None and _pools(plans):
             source = stack.enter_context(_located(source, next(iter(plans))))
         reader = stack.enter_context(SampleReader(source))
-        sides = [
-            _Side(plan, stack.enter_context(_writer(path, plan, job.source.counts))) for path, plan in plans.items()
-        ]
+        sides = [_Side(plan, stack.enter_context(_writer(path, plan, counts))) for path, plan in plans.items()]
         for users, parts in _batches(sides, source.sizes):
             _write_batch(sides, parts, reader)
             progress(users)
@@ -167,7 +171,7 @@ def _write_masked(picks: MaskedUsers, part: range, samples: Mapping[int, RawUser
         writer.write_users(texts, b"\1" * len(texts))
 
 
-def _copy(source: LeafIndex, path: Path, md5: str) -> Output:
+def _copy(source: LeafIndex, path: Path, md5: str) -> tuple[FileStamp, LeafIndex]:
     """Copy the very file that was indexed, and whose sum is known: it is the same file before and after."""
     with SampleReader(source):
         shutil.copyfile(source.path, path)

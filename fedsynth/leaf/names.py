@@ -14,14 +14,17 @@ _SHORT = 1 << 32
 
 
 class Names(Sequence[str]):
-    """A sequence of ids. text: as they stand in a file's head, `"0", "1", "2"`; an id becomes a str when asked for."""
+    """A sequence of ids. text: as they stand in a file's head, `"0", "1", "2"`; an id becomes a str when asked for.
 
-    __slots__ = ("_ends", "text")
+    ends: [n + 1] where each id's text starts, and where one more would.
+    """
+
+    __slots__ = ("ends", "text")
 
     def __init__(self, texts: Sequence[bytes]) -> None:
         self.text = _SEPARATOR.join(texts)
         ends = accumulate((len(text) + len(_SEPARATOR) for text in texts), initial=0)
-        self._ends = array("I" if len(self.text) + 2 < _SHORT else "q", ends)
+        self.ends = array("I" if len(self.text) + 2 < _SHORT else "q", ends)
 
     @classmethod
     def of(cls, users: Iterable[str]) -> Names:
@@ -29,7 +32,7 @@ class Names(Sequence[str]):
         return users if isinstance(users, Names) else cls([encode_basestring_ascii(user).encode() for user in users])
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return len(self.ends) - 1
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -47,23 +50,24 @@ class Names(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         return iter(json.loads(b"[" + self.text + b"]"))
 
+    @classmethod
+    def unpacked(cls, text: bytes, ends: array[int]) -> Names:
+        """Return names of the same text and ends."""
+        names = cls.__new__(cls)
+        names.text, names.ends = text, ends
+        return names
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpacked, (self.text, self._ends)
+        return Names.unpacked, (self.text, self.ends)
 
     def texts(self, start: int, stop: int) -> list[bytes]:
         """Return the JSON text of the ids at positions from `start` to before `stop`."""
-        text, ends = self.text, self._ends[start : stop + 1]
+        text, ends = self.text, self.ends[start : stop + 1]
         gap = len(_SEPARATOR)
         return [text[begin : end - gap] for begin, end in pairwise(ends)]
 
     def pick(self, positions: Iterable[int]) -> Names:
         """Return the ids at these positions."""
-        text, ends = self.text, self._ends
+        text, ends = self.text, self.ends
         gap = len(_SEPARATOR)
         return Names([text[ends[position] : ends[position + 1] - gap] for position in positions])
-
-
-def _unpacked(text: bytes, ends: array[int]) -> Names:
-    names = Names.__new__(Names)
-    names.text, names._ends = text, ends
-    return names

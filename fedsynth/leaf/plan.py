@@ -15,12 +15,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, compress, pairwise
-from typing import Any
+from typing import Any, Protocol
 
 from fedsynth.leaf.names import Names
 
+NAMED = 10
+"""Users left out who are named."""
+
 _DIGITS = bytes.maketrans(b"\0\1", b"01")
 _BYTES = bytes.maketrans(b"01", b"\0\1")
+
+
+class Sized(Protocol):
+    """What plans are made from. num_samples: [users] of one file."""
+
+    @property
+    def num_samples(self) -> Sequence[int]: ...
 
 
 @dataclass(frozen=True)
@@ -168,14 +178,14 @@ class FilePlan:
     first_name: int | None = None
 
     @classmethod
-    def of_whole_users(cls, source: Counts, users: Iterable[int]) -> FilePlan:
+    def of_whole_users(cls, source: Sized, users: Iterable[int]) -> FilePlan:
         """Return the plan of a file with these users of the source, each with all that they have."""
         positions = array("q", users)
         return cls(array("q", map(source.num_samples.__getitem__, positions)), WholeUsers(positions))
 
     @classmethod
-    def of_masks(cls, source: Counts, users: Sequence[bool], mask: bytes) -> FilePlan:
-        """Return the plan of a file with samples of some users of the source. users: [n], whether each is in it.
+    def of_masks(cls, source: Sized, users: Sequence[int], mask: bytes) -> FilePlan:
+        """Return the plan of a file with samples of some users of the source. users: [n], 1 for each who is in it.
 
         mask: one byte per sample of those who are, 1 or 0, one user after the other.
         """
@@ -194,18 +204,24 @@ class FilePlan:
         """Return the hierarchies of the output's users, None for new users or where the source has none."""
         return None if isinstance(self.picks, PooledUsers) else source.pick_hierarchies(self.picks.positions)
 
-    def copies(self, source: Counts) -> bool:
+    def copies(self, source: Sized) -> bool:
         """Whether this plan takes all users whole and in order, so that the output says what the input says."""
         picks = self.picks
-        if not isinstance(picks, WholeUsers) or picks.cut is not None or len(picks) != len(source.users):
+        if not isinstance(picks, WholeUsers) or picks.cut is not None or len(picks) != len(source.num_samples):
             return False
         return all(map(int.__eq__, picks.users, range(len(picks))))
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What a stage does. files: for each input file, in order, the output of each folder of the stage."""
+    """What a stage does. files: for each input file, in order, the output of each folder of the stage.
 
-    files: Sequence[dict[str, FilePlan]]
-    left_out: Sequence[str] = ()
-    """Users who could not be dealt with, by name."""
+    The files' plans may be drawn as they are asked for, once and in order: only one of them need be held at a time.
+    users: how many are dealt with, more or less; left_out: file and position of the first `NAMED` users who could not
+    be, and num_left_out: how many these are.
+    """
+
+    files: Iterable[dict[str, FilePlan]]
+    users: int
+    left_out: Sequence[tuple[int, int]] = ()
+    num_left_out: int = 0

@@ -16,72 +16,32 @@ from fedsynth.engine import Progress, check_shared, no_progress
 from fedsynth.errors import DataError
 from fedsynth.leaf.index import LeafWalk, check_unchanged, open_file, open_unchanged
 from fedsynth.leaf.names import Names
+from fedsynth.leaf.offsets import AnyIndex, LeafIndex, RawUser, SampleOffsets, shelved
 from fedsynth.leaf.plan import Counts
-from fedsynth.leaf.runs import RawSamples, Run, read_run, split_texts
-from fedsynth.leaf.samples import MalformedError, Raw, UserSamples, is_standard, read_user, split_standard
+from fedsynth.leaf.runs import Run, read_run, split_texts
+from fedsynth.leaf.samples import MalformedError, UserSamples, is_standard, read_user, split_standard
 from fedsynth.leaf.scan import Readable
 from fedsynth.records.stamp import FileStamp, FileState
 from fedsynth.system import read_at, read_slices
-
-RawUser = UserSamples | RawSamples
-"""One user's raw samples, x and y."""
 
 _GAP = 256
 """Bytes between the texts of neighbours at most: a key."""
 
 
-class SampleOffsets:
-    """Where each sample's x and y are in a file, numbered in the order in which users are added. All [samples]."""
-
-    def __init__(self) -> None:
-        self.x_offsets, self.x_sizes = array("q"), array("i")
-        self.y_offsets, self.y_sizes = array("q"), array("i")
-
-    def add(self, offset: int, user: RawUser) -> None:
-        """Add a user whose standard text is at `offset`: two bytes are between samples, so sizes tell offsets."""
-        at = offset + len('{"x": [')
-        at = _append(self.x_offsets, self.x_sizes, at, user.x)
-        _append(self.y_offsets, self.y_sizes, at + len('], "y": ['), user.y)
-
-
-def _append(offsets: array[int], sizes: array[int], at: int, samples: Sequence[Raw]) -> int:
-    """Append the offsets of consecutive samples; return where the last one ends."""
-    for raw in samples:
-        size = len(memoryview(raw))
-        offsets.append(at)
-        sizes.append(size)
-        at += size + 2
-    return at - 2 if samples else at
-
-
-@dataclass(frozen=True)
-class LeafIndex:
-    """Where the users of one file are. All sequences are [users], in the order of the file's `users`."""
-
-    path: Path
-    counts: Counts
-    offsets: Sequence[int]
-    sizes: Sequence[int]
-    standard: Sequence[int]
-    """1 where the user's text is x and y with LEAF's separators, so that a slice of it can be copied as it is."""
-    exact: bool = False
-    """Whether the whole file is LEAF's text to the byte, as everything is that fedsynth wrote."""
-    samples: SampleOffsets | None = None
-    """Where each sample is; None where nobody asked, and where not every user's text is standard."""
-    state: FileState | None = None
-    """What the file was when it was indexed, or written: `SampleReader` reads no other."""
-
-
 @dataclass(frozen=True)
 class IndexJob:
-    """A file to check and index. md5: its sum, None if it is to be found as well; samples: as for `read_index`."""
+    """A file to check and index. md5: its sum, None if it is to be found as well; samples: as for `read_index`.
+
+    shelf: where to keep the index, None to return it whole.
+    """
 
     path: Path
     md5: str | None
     samples: bool
+    shelf: Path | None = None
 
 
-def index_file(job: IndexJob, progress: Progress = no_progress) -> tuple[LeafIndex, FileStamp]:
+def index_file(job: IndexJob, progress: Progress = no_progress) -> tuple[AnyIndex, FileStamp]:
     """Return the index and the stamp of one and the same open file; raises as `read_index`."""
     check_shared([job.path])
     with open_unchanged(job.path) as (file, state):
@@ -89,7 +49,7 @@ def index_file(job: IndexJob, progress: Progress = no_progress) -> tuple[LeafInd
         index = _index(hashing or file, job.path, state, progress, samples=job.samples)
     md5 = job.md5 if hashing is None else hashing.hexdigest()
     assert md5 is not None
-    return index, FileStamp(state.size, state.mtime_ns, md5)
+    return shelved(index, job.shelf), FileStamp(state.size, state.mtime_ns, md5)
 
 
 def read_index(path: Path, progress: Progress = no_progress, *, samples: bool = False) -> LeafIndex:

@@ -12,8 +12,8 @@ from typing import Any
 
 from fedsynth.leaf.hashed_file import HashedFile
 from fedsynth.leaf.names import Names
+from fedsynth.leaf.offsets import LeafIndex
 from fedsynth.leaf.plan import Counts
-from fedsynth.leaf.reader import LeafIndex
 from fedsynth.records.stamp import FileStamp
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +11,10 @@ from pathlib import Path
 from fedsynth.engine import INLINE, Engine, Progress, no_progress
 from fedsynth.errors import DataError
 from fedsynth.leaf.carry import CopyJob, carry_out
-from fedsynth.leaf.plan import Counts, FilePlan, StagePlan
-from fedsynth.leaf.reader import IndexJob, LeafIndex, index_file
-from fedsynth.pipeline.checks import check_left, require_same
+from fedsynth.leaf.offsets import AnyIndex, unshelved
+from fedsynth.leaf.plan import StagePlan
+from fedsynth.leaf.reader import IndexJob, index_file
+from fedsynth.pipeline.checks import check_left, in_the_way, require_same
 from fedsynth.pipeline.draft import Draft
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
@@ -26,9 +27,6 @@ from fedsynth.version import __version__
 
 Bar = Callable[[str, int], AbstractContextManager[Progress]]
 """Called with what is being done and to how many users; gives a callback that takes the users just done."""
-
-_NAMED = 10
-"""Users left out who are named."""
 
 
 def no_bar(what: str, users: int) -> AbstractContextManager[Progress]:
@@ -50,7 +48,7 @@ class _Input:
     """A file that a stage reads. record: as the manifest is to have it, also before it is in place."""
 
     record: FileRecord
-    index: LeafIndex
+    index: AnyIndex
 
 
 class StageRunner:
@@ -74,7 +72,7 @@ class StageRunner:
         self._bar = bar
         self._draft = draft
         self._clear = clear
-        self._written: dict[Path, tuple[LeafIndex, FileStamp]] = {}
+        self._written: dict[Path, tuple[AnyIndex, FileStamp]] = {}
 
     def run(self, stage: Stage) -> StageResult:
         """Run a stage, or keep its folders if they are what it would make.
@@ -84,7 +82,7 @@ class StageRunner:
         """
         source = self._source(stage)
         notes = [] if source in self._drafted() else self._check(source)
-        if self._draft is None and any(in_use(self._workspace.data_dir / name) for name in stage.folders):
+        if self._draft is None and in_the_way(self._workspace, stage):
             return StageResult(require_same(self._workspace, stage, source), kept=True, notes=notes)
         with self._drafting(stage) as draft:
             return StageResult(self._make(stage, source, draft), kept=False, notes=notes)
@@ -124,13 +122,12 @@ class StageRunner:
         paths = json_files(source)
         # Of one file the samples' places come along with the check. Those of many would be too much to hold at once.
         inputs = self._read_inputs(paths, samples=stage.pools and len(paths) == 1)
-        counts = [file.index.counts for file in inputs]
         seed = _seed(stage)
-        plan = stage.plan(counts, random.Random(seed))
-        check_left(stage, plan, source)
+        plan = stage.plan([file.index for file in inputs], random.Random(seed))
         for name in stage.folders:
             draft.add_folder(name)
-        outputs = self._carry_out(stage, plan, inputs, draft)
+        outputs, after = self._carry_out(stage, plan, inputs, draft)
+        check_left(stage, after, source)
         record = StageRecord(
             stage=stage.name,
             fedsynth=__version__,
@@ -138,9 +135,9 @@ class StageRunner:
             seed=seed,
             inputs=[file.record for file in inputs],
             outputs=outputs,
-            before=_totals(counts),
-            after={name: _totals([files[name] for files in plan.files]) for name in stage.folders},
-            left_out=LeftOut(len(plan.left_out), list(plan.left_out[:_NAMED])),
+            before=_totals([file.index.num_samples for file in inputs]),
+            after=after,
+            left_out=LeftOut(plan.num_left_out, _names(inputs, plan.left_out)),
         )
         draft.add_record(record)
         if stage.seed_file is not None and seed is not None:
@@ -152,7 +149,7 @@ class StageRunner:
         unread = [path for path in paths if path not in self._written]
         known = [self._workspace.manifest.find(path) for path in unread]
         jobs = [
-            IndexJob(path, None if record is None else record.md5, samples)
+            IndexJob(path, None if record is None else record.md5, samples, self._shelf(len(paths)))
             for path, record in zip(unread, known, strict=True)
         ]
         read = dict(self._written)
@@ -162,24 +159,39 @@ class StageRunner:
             read[path] = index, stamp
         return [_Input(FileRecord.of(self._final(path), read[path][1]), read[path][0]) for path in paths]
 
-    def _carry_out(self, stage: Stage, plan: StagePlan, inputs: Sequence[_Input], draft: Draft) -> list[FileRecord]:
-        """Write all files; return what they will be once in place."""
-        jobs = []
-        for file, files in zip(inputs, plan.files, strict=True):
-            names = {name: stepped_name(file.index.path, *stage.labels[name]) for name in files}
-            plans = {draft.folders[name] / names[name]: files[name] for name in files}
-            jobs.append(CopyJob(file.index, plans, file.record.md5))
+    def _carry_out(
+        self, stage: Stage, plan: StagePlan, inputs: Sequence[_Input], draft: Draft
+    ) -> tuple[list[FileRecord], dict[str, dict[str, int]]]:
+        """Write all files; return what they will be once in place, and the users and samples of each folder.
+
+        A file's plan is drawn when a worker is free for it, so that few of them are held at a time.
+        """
+        after = {name: {"users": 0, "samples": 0} for name in stage.folders}
+        shelf = self._shelf(len(inputs))
+
+        def jobs() -> Iterator[CopyJob]:
+            for file, files in zip(inputs, plan.files, strict=True):
+                for name, one in files.items():
+                    _add(after[name], one.num_samples)
+                paths = {name: stepped_name(file.index.path, *stage.labels[name]) for name in files}
+                plans = {draft.folders[name] / paths[name]: files[name] for name in files}
+                yield CopyJob(file.index, plans, file.record.md5, shelf)
+
         records = []
         self._written = {}
-        with self._bar(stage.name.replace("_", " "), sum(job.users for job in jobs)) as progress:
-            results = self._engine.map(carry_out, jobs, progress=progress, users=lambda job: job.users)
+        with self._bar(stage.name.replace("_", " "), plan.users) as progress:
+            results = self._engine.map(carry_out, jobs(), progress=progress, users=lambda job: job.users)
             for file, outputs in zip(inputs, results, strict=True):
                 if not file.record.fits(file.index.path):
                     raise DataError(f"{file.index.path}: changed while it was read; run the same command again")
                 for path, (stamp, index) in outputs.items():
                     records.append(FileRecord.of(self._final(path), stamp))
                     self._written[path] = index, stamp
-        return records
+        return records, after
+
+    def _shelf(self, files: int) -> Path | None:
+        """Return where indexes of several files are kept: those of all together may be too much to hold."""
+        return self._workspace.passing_folder() if files > 1 else None
 
     def _final(self, path: Path) -> Path:
         """Return where a file will be that is in the draft, or is already."""
@@ -192,6 +204,18 @@ def _seed(stage: Stage) -> int | None:
     return random.SystemRandom().randrange(2**32) if stage.seed is None else stage.seed
 
 
-def _totals(files: Sequence[FilePlan | Counts]) -> dict[str, int]:
-    sizes = [file.num_samples for file in files]
-    return {"users": sum(map(len, sizes)), "samples": sum(map(sum, sizes))}
+def _totals(files: Iterable[Sequence[int]]) -> dict[str, int]:
+    totals = {"users": 0, "samples": 0}
+    for num_samples in files:
+        _add(totals, num_samples)
+    return totals
+
+
+def _add(totals: dict[str, int], num_samples: Sequence[int]) -> None:
+    totals["users"] += len(num_samples)
+    totals["samples"] += sum(num_samples)
+
+
+def _names(inputs: Sequence[_Input], users: Sequence[tuple[int, int]]) -> list[str]:
+    """Return the names of users of these files and positions."""
+    return [unshelved(inputs[file].index).counts.users[user] for file, user in users]

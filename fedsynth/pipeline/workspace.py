@@ -40,6 +40,7 @@ class Workspace:
         self.meta_dir = meta_dir(data_dir)
         self._kept: list[Path] = []
         self._private = private
+        self._passing: Path | None = None
         self._recover()
         self.manifest = Manifest(data_dir)
 
@@ -57,8 +58,27 @@ class Workspace:
             with contextlib.suppress(OSError):
                 self._tidy_up()
 
+    def passing_folder(self) -> Path:
+        """Return a folder for what is only needed until this run's end, which `close` deletes."""
+        if self._passing is None:
+            place = self._private / MAKING / token_hex(4)
+            place.mkdir(parents=True)
+            self._passing = place
+        return self._passing
+
+    def close(self) -> None:
+        """Delete what is passing."""
+        self._passing = None
+        with contextlib.suppress(OSError):
+            self._tidy_up()
+
     def commit(self, draft: Draft) -> None:
-        """Make a draft happen: its folders replace those of the same names, in one step."""
+        """Make a draft happen: its folders replace those of the same names, in one step.
+
+        Other folders that were made together with one that is replaced or removed vanish: half of a split is none.
+        """
+        gone = self.manifest.made_with([*draft.folders, *draft.removed])
+        draft.removed = [name for name in gone if name not in draft.folders]
         for name in (*draft.folders, *draft.removed):
             _check_replaceable(self.data_dir / name)
         change = draft.seal(self.data_dir, self.manifest)
@@ -73,11 +93,15 @@ class Workspace:
             raise
 
     def remove(self, folders: Sequence[str]) -> list[str]:
-        """Remove folders and forget the stages that made them, in one step; return those that were there."""
+        """Remove folders and forget the stages that made them, in one step; return those that were there.
+
+        What the same stages made beside them goes too.
+        """
+        folders = self.manifest.made_with(folders)
         present = [name for name in folders if os.path.lexists(self.data_dir / name)]
         if present or any(self.manifest.made(name) for name in folders):
             with self.draft() as draft:
-                draft.removed = list(folders)
+                draft.removed = folders
                 self.commit(draft)
         return present
 
@@ -161,7 +185,10 @@ class Workspace:
     def _tidy_up(self) -> None:
         """Delete drafts and what is done with."""
         for path in self._private.iterdir():
-            if path.name == MAKING or path.name.startswith(f"{_TRASH}"):
+            if path.name == MAKING and self._passing is not None:
+                for draft in [draft for draft in path.iterdir() if draft != self._passing]:
+                    discard(draft)
+            elif path.name == MAKING or path.name.startswith(_TRASH):
                 discard(path)
         meta = find_private(self.meta_dir)
         if meta is not None and not os.path.lexists(self._private / COMMITTED):
@@ -215,4 +242,4 @@ def open_workspace(data_dir: Path) -> Iterator[Workspace]:
             raise BusyError(
                 f"{data_dir}: another fedsynth run is at work there; wait for it to end, or name another folder"
             ) from error
-        yield Workspace(data_dir, private)
+        yield stack.enter_context(contextlib.closing(Workspace(data_dir, private)))

@@ -6,9 +6,12 @@ since 3.2; `tests/stages/test_draws.py` compares the two.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from math import ceil, log
 from random import Random
+
+_FEW = 1 << 16
 
 
 def shuffled(rng: Random, size: int) -> list[int]:
@@ -24,26 +27,34 @@ def shuffled(rng: Random, size: int) -> list[int]:
     return numbers
 
 
-def masks(rng: Random, sizes: Iterable[int], taken: Iterable[int]) -> bytearray:
-    """Return a byte per number: 1 for those of `rng.sample(range(size), take)` of each pair, one after the other."""
+def choose(rng: Random, sizes: Iterable[int], firsts: Iterable[int], seconds: Iterable[int]) -> bytearray:
+    """Return a byte for each number of `rng.sample(range(size), first + second)` of each triple, one after the other.
+
+    1 is among the first ones drawn, 2 among the second ones, 0 was not drawn. Holds 8 bytes for each number of one
+    size, and a byte for all.
+    """
     getrandbits = rng.getrandbits
-    mask = bytearray()
-    for size, take in zip(sizes, taken, strict=True):
-        first = len(mask)
-        mask += bytes(size)
-        if size > _pool_limit(take):
-            for drawn in rng.sample(range(first, first + size), take):
-                mask[drawn] = 1
+    codes = bytearray()
+    for size, first, second in zip(sizes, firsts, seconds, strict=True):
+        start = len(codes)
+        codes += bytes(size)
+        if size > _pool_limit(first + second):
+            for number, drawn in enumerate(rng.sample(range(start, start + size), first + second)):
+                codes[drawn] = 1 if number < first else 2
             continue
-        pool = list(range(first, first + size))
-        for last in range(size - 1, size - 1 - take, -1):
-            bits = (last + 1).bit_length()
-            drawn = getrandbits(bits)
-            while drawn > last:
+        numbers = range(start, start + size)
+        pool = list(numbers) if size < _FEW else array("q", numbers)
+        left = size - 1
+        for code, take in ((1, first), (2, second)):
+            for last in range(left, left - take, -1):
+                bits = (last + 1).bit_length()
                 drawn = getrandbits(bits)
-            mask[pool[drawn]] = 1
-            pool[drawn] = pool[last]
-    return mask
+                while drawn > last:
+                    drawn = getrandbits(bits)
+                codes[pool[drawn]] = code
+                pool[drawn] = pool[last]
+            left -= take
+    return codes
 
 
 def _pool_limit(take: int) -> int:

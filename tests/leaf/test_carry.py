@@ -18,8 +18,9 @@ import pytest
 from fedsynth.errors import DataError
 from fedsynth.leaf import carry, reader
 from fedsynth.leaf.carry import CopyJob, carry_out
+from fedsynth.leaf.offsets import LeafIndex
 from fedsynth.leaf.plan import FilePlan, PooledUsers
-from fedsynth.leaf.reader import IndexJob, LeafIndex, SampleReader, index_file, read_index
+from fedsynth.leaf.reader import IndexJob, SampleReader, index_file, read_index
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import FileStamp, stamp_file
 from tests.conftest import WriteLeaf

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from fedsynth.stages.draws import masks, shuffled
+from fedsynth.stages.draws import choose, shuffled
 
 
 @pytest.mark.parametrize("size", [*range(70), 127, 128, 129, 1000, 4097])
@@ -19,16 +19,18 @@ def test_shuffle_is_that_of_random(size: int) -> None:
         assert ours.getstate() == theirs.getstate()
 
 
-@pytest.mark.parametrize("sizes", [range(90), [20, 21, 22, 23, 37, 38, 84, 85, 86, 87, 277, 278, 1045, 1046, 5000]])
-def test_masks_are_those_of_samples_of_random(sizes: range | list[int]) -> None:
+@pytest.mark.parametrize("sizes", [range(90), [20, 21, 22, 23, 37, 38, 84, 85, 86, 87, 277, 278, 1045, 1046, 70_000]])
+def test_choices_are_those_of_samples_of_random(sizes: range | list[int]) -> None:
     """Sizes around those from which `sample` draws in its other way, and every number that can be taken."""
     pairs = [(size, take) for size in sizes for take in {*range(min(size, 90) + 1), size // 2, size - 1, size} - {-1}]
     ours, theirs = Random(3), Random(3)
     expected = bytearray()
     for size, take in pairs:
-        mask = bytearray(size)
-        for sample in theirs.sample(range(size), take):
-            mask[sample] = 1
-        expected += mask
-    assert masks(ours, [size for size, _ in pairs], [take for _, take in pairs]) == expected
+        codes = bytearray(size)
+        for number, sample in enumerate(theirs.sample(range(size), take)):
+            codes[sample] = 1 if number < take // 3 else 2
+        expected += codes
+    firsts = [take // 3 for _, take in pairs]
+    seconds = [take - take // 3 for _, take in pairs]
+    assert choose(ours, [size for size, _ in pairs], firsts, seconds) == expected
     assert ours.getstate() == theirs.getstate()

@@ -65,8 +65,8 @@ def measure() -> None:
         seconds, sent = _plan(files, make)
         users = _SHARDS * _USERS
         print(
-            f"  {name:13} {seconds:6.1f} cpu s, {seconds / users * 1e6:5.2f} us a user; sent {sent / users:5.1f} bytes a "
-            f"user; resident at the end {_resident() / 1e6:.0f} MB"
+            f"  {name:13} {seconds:6.1f} cpu s, {seconds / users * 1e6:5.2f} us a user; sent {sent / users:5.1f} bytes "
+            f"a user; resident at the end {_resident() / 1e6:.0f} MB"
         )
 
 

@@ -154,8 +154,8 @@ def _projection(core_seconds: float, driver_seconds: float) -> str:
     """Say how long generate and preprocess would take, from the seconds per user of a core and of the driver."""
     lines = [
         f"projection from {core_seconds * 1e6:.0f} us of one core per user (60 dimensions, 108 samples, 130 kB each)",
-        f"and {driver_seconds * 1e6:.1f} us of the process that plans, which works meanwhile; it assumes that the shared",
-        "file system takes what the workers write, and that shards are many times the workers:",
+        f"and {driver_seconds * 1e6:.1f} us of the process that plans, which works meanwhile; it assumes that the",
+        "shared file system takes what the workers write, and that shards are many times the workers:",
     ]
     for users, cores in _CLUSTERS:
         workers, driver = users * core_seconds / cores, users * driver_seconds

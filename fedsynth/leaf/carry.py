@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import os
-import shutil
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from fedsynth.leaf.reader import SampleReader
 from fedsynth.leaf.samples import sample_pieces
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import FileStamp, FileState
-from fedsynth.system import naming
+from fedsynth.system import copy_file, sync_file
 
 Output = tuple[FileStamp, AnyIndex]
 
@@ -32,13 +30,15 @@ _BATCH = 1 << 16
 class CopyJob:
     """What is to be made of one input file: the outputs by path, and the input's MD5 sum.
 
-    shelf: where to keep the outputs' indexes, None to return them whole.
+    shelf: where to keep the outputs' indexes, None to return them whole; sync: whether to see to it that the outputs
+    are on the disk, which another process on the same machine can do as well.
     """
 
     source: AnyIndex
     plans: Mapping[Path, FilePlan]
     source_md5: str
     shelf: Path | None = None
+    sync: bool = True
 
     @property
     def users(self) -> int:
@@ -69,7 +69,7 @@ def _carry_out(job: CopyJob, source: LeafIndex, progress: Progress) -> dict[Path
         path, plan = next(iter(plans.items()))
         if plan.copies(counts):
             progress(len(plan.picks))
-            return {path: _copy(source, path, job.source_md5)}
+            return {path: _copy(source, path, job)}
     with contextlib.ExitStack() as stack:
         if source.samples is None and _pools(plans):
             source = stack.enter_context(_located(source, next(iter(plans))))
@@ -78,7 +78,7 @@ def _carry_out(job: CopyJob, source: LeafIndex, progress: Progress) -> dict[Path
         for users, parts in _batches(sides, source.sizes):
             _write_batch(sides, parts, reader)
             progress(users)
-        return {path: side.writer.finish() for path, side in zip(plans, sides, strict=True)}
+        return {path: side.writer.finish(sync=job.sync) for path, side in zip(plans, sides, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -171,19 +171,19 @@ def _write_masked(picks: MaskedUsers, part: range, samples: Mapping[int, RawUser
         writer.write_users(texts, b"\1" * len(texts))
 
 
-def _copy(source: LeafIndex, path: Path, md5: str) -> tuple[FileStamp, LeafIndex]:
+def _copy(source: LeafIndex, path: Path, job: CopyJob) -> tuple[FileStamp, LeafIndex]:
     """Copy the very file that was indexed, and whose sum is known: it is the same file before and after."""
     with SampleReader(source):
-        shutil.copyfile(source.path, path)
-        with naming(path), path.open("rb+") as file:
-            os.fsync(file.fileno())
-            status = os.fstat(file.fileno())
+        copy_file(source.path, path)
+        if job.sync:
+            sync_file(path)
+        state = FileState.of(path.stat())
     with SampleReader(source):  # by its name, which is what was copied
         pass
-    state = FileState.of(status)
     if source.state is not None and state.size != source.state.size:
         raise OSError(errno.EIO, f"{state.size:,} of {source.state.size:,} bytes were copied", str(path))
-    return FileStamp(state.size, state.mtime_ns, md5), dataclasses.replace(source, path=path, state=state)
+    stamp = FileStamp(state.size, state.mtime_ns, job.source_md5)
+    return stamp, dataclasses.replace(source, path=path, state=state)
 
 
 def _pools(plans: Mapping[Path, FilePlan]) -> bool:

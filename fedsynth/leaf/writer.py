@@ -80,13 +80,13 @@ class LeafWriter:
         self._standard += standard
         self._file.write_small([piece for key, pieces in zip(keys, users, strict=True) for piece in (key, *pieces)])
 
-    def finish(self) -> tuple[FileStamp, LeafIndex]:
-        """End the text, sync the file and return what it is and where its users are.
+    def finish(self, *, sync: bool = True) -> tuple[FileStamp, LeafIndex]:
+        """End the text, sync the file, unless somebody else will, and return what it is and where its users are.
 
         Raises OSError, or whatever went wrong in a thread, unless every byte is in the file.
         """
         self._file.write(b"}}")
-        stamp, state = self._file.close()
+        stamp, state = self._file.close(sync=sync)
         self._finished = True
         index = LeafIndex(self._path, self._counts, self._offsets, self._sizes, self._standard, exact=True, state=state)
         return stamp, index

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from fedsynth.records.layout import in_use, json_files, latest, stepped_name
 from fedsynth.records.manifest import FileRecord, LeftOut, StageRecord
 from fedsynth.records.origin import find_origin
 from fedsynth.records.stamp import FileStamp
-from fedsynth.system import write_text
 from fedsynth.version import __version__
 
 Bar = Callable[[str, int], AbstractContextManager[Progress]]
@@ -51,11 +50,22 @@ class _Input:
     index: AnyIndex
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A stage that is made and not in place yet. stack: ends its draft."""
+
+    draft: Draft
+    result: StageResult
+    stack: ExitStack
+
+
 class StageRunner:
     """Runs stages in one workspace; remembers the indexes of the files it wrote, so that none is read twice.
 
-    draft: where to make them all, to replace what is there at the end in one step; without it each stage is committed
-    when it is done. clear: folders that the draft will replace or remove, and that no stage may read.
+    draft: where to make them all, to replace what is there at the end in one step. Without it each stage has a draft of
+    its own, which is committed, and `done` told, once the next stage is made, or in `settle`: meanwhile its files get
+    to the disk, and the next stage reads them where they are. clear: folders that the draft will replace or remove,
+    and that no stage may read.
     """
 
     def __init__(
@@ -66,33 +76,71 @@ class StageRunner:
         *,
         draft: Draft | None = None,
         clear: Sequence[str] = (),
+        done: Callable[[StageResult], None] = lambda result: None,
     ) -> None:
         self._workspace = workspace
         self._engine = engine
         self._bar = bar
         self._draft = draft
         self._clear = clear
+        self._done = done
         self._written: dict[Path, tuple[AnyIndex, FileStamp]] = {}
+        self._waiting: _Waiting | None = None
 
     def run(self, stage: Stage) -> StageResult:
-        """Run a stage, or keep its folders if they are what it would make.
+        """Run a stage, or keep its folders if they are what it would make; whatever fails, the one before is settled.
 
         Raises StageError if its folders are in the way, its input is missing or stale, or nothing would be left;
         DataError if the input is not LEAF's format.
         """
-        source = self._source(stage)
-        notes = [] if source in self._drafted() else self._check(source)
-        if self._draft is None and in_the_way(self._workspace, stage):
-            return StageResult(require_same(self._workspace, stage, source), kept=True, notes=notes)
-        with self._drafting(stage) as draft:
-            return StageResult(self._make(stage, source, draft), kept=False, notes=notes)
+        try:
+            keep = self._draft is None and in_the_way(self._workspace, stage)
+            if keep:
+                self.settle()
+            source = self._source(stage)
+            notes = [] if source in self._drafted().values() else self._check(source)
+            if keep:
+                result = StageResult(require_same(self._workspace, stage, source), kept=True, notes=notes)
+                self._done(result)
+            elif self._draft is not None:
+                result = StageResult(self._make(stage, source, self._draft), kept=False, notes=notes)
+            else:
+                result = self._run_apart(stage, source, notes)
+        except BaseException:
+            self.settle()
+            raise
+        return result
 
-    def _drafted(self) -> Sequence[Path]:
-        return [] if self._draft is None else list(self._draft.folders.values())
+    def settle(self) -> None:
+        """Commit the stage that was made last, once its files are on the disk."""
+        if self._waiting is None:
+            return
+        waiting, self._waiting = self._waiting, None
+        with waiting.stack:
+            self._workspace.commit(waiting.draft)
+        made = set(waiting.draft.folders.values())
+        for path in [path for path in self._written if path.parent in made]:
+            index, stamp = self._written.pop(path)
+            self._written[self._final(path)] = replace(index, path=self._final(path)), stamp
+        self._done(waiting.result)
+
+    def _run_apart(self, stage: Stage, source: Path, notes: Sequence[str]) -> StageResult:
+        """Make a stage in a draft of its own, then settle the one before: it may have been read until now."""
+        with ExitStack() as stack:
+            draft = stack.enter_context(self._workspace.draft(stage.folders))
+            result = StageResult(self._make(stage, source, draft), kept=False, notes=notes)
+            self.settle()
+            self._waiting = _Waiting(draft, result, stack.pop_all())
+        return result
+
+    def _drafted(self) -> dict[str, Path]:
+        """Return the folders that were made and are not in place yet."""
+        draft = self._draft if self._waiting is None else self._waiting.draft
+        return {} if draft is None else draft.folders
 
     def _source(self, stage: Stage) -> Path:
         """Return the most recent folder that the stage may read: made just now, or there and not to be replaced."""
-        drafted = {} if self._draft is None else self._draft.folders
+        drafted = self._drafted()
         for name in stage.reads:
             if name in drafted:
                 return drafted[name]
@@ -104,19 +152,6 @@ class StageRunner:
         """Return what a user should know of the data that is about to be read. Raises StageError if it is stale."""
         note = find_origin(source, self._workspace.manifest).note
         return [note] if note else []
-
-    @contextmanager
-    def _drafting(self, stage: Stage) -> Iterator[Draft]:
-        if self._draft is not None:
-            yield self._draft
-            return
-        with self._workspace.draft(stage.folders) as draft:
-            yield draft
-            self._workspace.commit(draft)
-            for path in list(self._written):
-                index, stamp = self._written.pop(path)
-                final = self._workspace.data_dir / path.parent.name / path.name
-                self._written[final] = replace(index, path=final), stamp
 
     def _make(self, stage: Stage, source: Path, draft: Draft) -> StageRecord:
         paths = json_files(source)
@@ -141,7 +176,7 @@ class StageRunner:
         )
         draft.add_record(record)
         if stage.seed_file is not None and seed is not None:
-            write_text(draft.meta_file(stage.seed_file.name), f"{stage.seed_file.comment}\n{seed}")
+            draft.add_text(stage.seed_file.name, f"{stage.seed_file.comment}\n{seed}")
         return record
 
     def _read_inputs(self, paths: Sequence[Path], *, samples: bool) -> list[_Input]:
@@ -175,7 +210,7 @@ class StageRunner:
                     _add(after[name], one.num_samples)
                 paths = {name: stepped_name(file.index.path, *stage.labels[name]) for name in files}
                 plans = {draft.folders[name] / paths[name]: files[name] for name in files}
-                yield CopyJob(file.index, plans, file.record.md5, shelf)
+                yield CopyJob(file.index, plans, file.record.md5, shelf, sync=not self._engine.local)
 
         records = []
         self._written = {}
@@ -185,6 +220,8 @@ class StageRunner:
                 if not file.record.fits(file.index.path):
                     raise DataError(f"{file.index.path}: changed while it was read; run the same command again")
                 for path, (stamp, index) in outputs.items():
+                    if self._engine.local:
+                        draft.sync(path)
                     records.append(FileRecord.of(self._final(path), stamp))
                     self._written[path] = index, stamp
         return records, after

@@ -41,6 +41,7 @@ class Workspace:
         self._kept: list[Path] = []
         self._private = private
         self._passing: Path | None = None
+        self._live: set[Path] = set()
         self._recover()
         self.manifest = Manifest(data_dir)
 
@@ -52,9 +53,13 @@ class Workspace:
         """
         for name in folders:
             _check_replaceable(self.data_dir / name)
+        draft = Draft(self._private / MAKING / token_hex(4), self.meta_dir)
+        self._live.add(draft.root)
         try:
-            yield Draft(self._private / MAKING / token_hex(4), self.meta_dir)
+            yield draft
         finally:
+            self._live.discard(draft.root)
+            draft.abandon()
             with contextlib.suppress(OSError):
                 self._tidy_up()
 
@@ -64,11 +69,13 @@ class Workspace:
             place = self._private / MAKING / token_hex(4)
             place.mkdir(parents=True)
             self._passing = place
+            self._live.add(place)
         return self._passing
 
     def close(self) -> None:
         """Delete what is passing."""
         self._passing = None
+        self._live.clear()
         with contextlib.suppress(OSError):
             self._tidy_up()
 
@@ -183,10 +190,10 @@ class Workspace:
         self._tidy_up()
 
     def _tidy_up(self) -> None:
-        """Delete drafts and what is done with."""
+        """Delete drafts, but for those that are still being made, and what is done with."""
         for path in self._private.iterdir():
-            if path.name == MAKING and self._passing is not None:
-                for draft in [draft for draft in path.iterdir() if draft != self._passing]:
+            if path.name == MAKING and self._live:
+                for draft in [draft for draft in path.iterdir() if draft not in self._live]:
                     discard(draft)
             elif path.name == MAKING or path.name.startswith(_TRASH):
                 discard(path)

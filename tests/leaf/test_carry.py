@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from fedsynth import system
 from fedsynth.errors import DataError
-from fedsynth.leaf import carry, reader
+from fedsynth.leaf import reader
 from fedsynth.leaf.carry import CopyJob, carry_out
 from fedsynth.leaf.offsets import LeafIndex
 from fedsynth.leaf.plan import FilePlan, PooledUsers
@@ -197,7 +198,7 @@ def test_a_copy_of_a_file_that_changes_is_an_error(
         elif not late:
             raise FileNotFoundError(errno.ENOENT, "gone", str(source))
 
-    monkeypatch.setattr(carry.shutil, "copyfile", changing)
+    monkeypatch.setattr(system.shutil, "copyfile", changing)
     target = tmp_path / "out.json"
     with pytest.raises((DataError, FileNotFoundError), match=r"changed while it was read|is gone|gone"):
         carry_out(CopyJob(exact[0], {target: whole(exact[0])}, exact[1]))
@@ -206,7 +207,7 @@ def test_a_copy_of_a_file_that_changes_is_an_error(
 def test_a_copy_that_is_cut_off_is_an_error(
     exact: tuple[LeafIndex, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carry.shutil, "copyfile", lambda source, target: target.write_bytes(b'{"users": ['))
+    monkeypatch.setattr(system.shutil, "copyfile", lambda source, target: target.write_bytes(b'{"users": ['))
     target = tmp_path / "out.json"
     with pytest.raises(OSError, match="bytes were copied") as caught:
         carry_out(CopyJob(exact[0], {target: whole(exact[0])}, exact[1]))

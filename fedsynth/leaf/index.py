@@ -56,6 +56,11 @@ class LeafWalk:
         self._found: dict[str, int] = {}
         self._run_again = 0
 
+    @property
+    def offset(self) -> int:
+        """Where in the file the walk is, in bytes."""
+        return self._scanner.offset
+
     def to_data(self) -> bool:
         """Walk to where the data starts; return whether users and num_samples stand before it."""
         for key in self._keys:
@@ -191,7 +196,7 @@ def check_head(path: Path, head: dict[str, Any]) -> dict[str, int]:
         twice = next(user for user, times in Counter(users).items() if times > 1)
         raise DataError(f'{path}: user "{twice}" is listed twice in users; merge or rename the two')
     counts = _list_of(path, head, "num_samples", int)
-    if counts and min(counts) < 0:
+    if min(counts, default=0) < 0:
         raise DataError(f"{path}: num_samples holds {min(counts)}, a count can't be negative; generate the file again")
     lists = {"num_samples": counts}
     if head.get("hierarchies") is not None:
@@ -235,7 +240,9 @@ def _list_of(path: Path, head: dict[str, Any], key: str, kind: type) -> list[Any
     if not isinstance(values, list):
         found = "none" if key not in head else type(values).__name__
         raise DataError(f'{path}: expected a list "{key}", found {found}; generate or fetch the file again')
-    for value in values if set(map(type, values)) - {kind} else ():
+    if {*map(type, values)} <= {kind}:
+        return values
+    for value in values:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             found = _shown(repr(value))
             raise DataError(f'{path}: {found} in "{key}", expected only {kind.__name__} values; fix the file')
@@ -256,7 +263,7 @@ def _decode_value(scanner: Scanner, key: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise scanner.error(f'"{_shown(key)}" can not be read ({error})', offset) from error
     if key == "num_samples" and isinstance(value, list):
-        counts = [count for count in value if isinstance(count, int)]
-        if counts and not -(10**_COUNT_DIGITS) < min(counts) <= max(counts) < 10**_COUNT_DIGITS:
+        whole = [count for count in value if isinstance(count, int)]
+        if not -(10**_COUNT_DIGITS) < min(whole, default=0) <= max(whole, default=0) < 10**_COUNT_DIGITS:
             raise scanner.error(f'"num_samples" holds a number of more than {_COUNT_DIGITS} digits', offset)
     return value

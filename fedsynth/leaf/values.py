@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +58,22 @@ def read_values(path: Path, wants_x: Callable[[], bool], progress: Progress = no
     text and values. Raises DataError, naming file and user or byte, just as `read_index` does.
     """
     with open_unchanged(path) as (file, _):
-        walk = LeafWalk(file, path)
-        if not walk.to_data():  # no user is handed out who may turn out not to be listed
-            walk.pass_users()
-            file.seek(0)
-            walk = walk.again(file)
-        for name, offset, text in walk.users():
-            x, y = _decode(path, name, offset, text, wants_x())
-            walk.check_size(name, len(y))
-            yield name, x, y
+        for values in values_of(file, path, wants_x):
+            yield values
             progress(1)
+
+
+def values_of(file: FileIO, path: Path, wants_x: Callable[[], bool]) -> Iterator[Values]:
+    """Yield the users of a file that was just opened; for the rest see `read_values`."""
+    walk = LeafWalk(file, path)
+    if not walk.to_data():  # no user is handed out who may turn out not to be listed
+        walk.pass_users()
+        file.seek(0)
+        walk = walk.again(file)
+    for name, offset, text in walk.users():
+        x, y = _decode(path, name, offset, text, wants_x())
+        walk.check_size(name, len(y))
+        yield name, x, y
 
 
 def _decode(path: Path, name: str, offset: int, text: bytes, with_x: bool) -> tuple[Sequence[Any], Sequence[Any]]:

@@ -92,13 +92,13 @@ class LeafWriter:
         return stamp, index
 
 
-def head_text(users: Names, num_samples: Sequence[int], hierarchies: Sequence[Any] | None) -> bytes:
+def head_text(users: Sequence[str], num_samples: Sequence[int], hierarchies: Sequence[Any] | None) -> bytes:
     """Return the text of a file up to its first user: what `json.dump` writes."""
     between = b""
     if hierarchies is not None:
         between = b', "hierarchies": ' + _dump(list(hierarchies)).encode()
     counts = str(list(num_samples)).encode()
-    return b'{"users": [' + users.text + b"]" + between + b', "num_samples": ' + counts + b', "user_data": {'
+    return b'{"users": [' + Names.of(users).text + b"]" + between + b', "num_samples": ' + counts + b', "user_data": {'
 
 
 def _dump(value: Any) -> str:

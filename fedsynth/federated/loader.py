@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import accumulate, chain
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from fedsynth.federated.federated_dataset import FederatedDataset
 from fedsynth.federated.pytorch import PyTorchTensorDataset
 from fedsynth.federated.sampling import UserSampler, get_user_sampler
 from fedsynth.federated.torch import check_device, to_tensor
+from fedsynth.federated.user_numbers import number_users
 from fedsynth.leaf.lazy import LazyLeafFile
 from fedsynth.records.layout import TEST, TRAIN, data_files, json_files, meta_dir, settled
 from fedsynth.records.origin import find_origin, require_made_together, unchanged
@@ -63,7 +64,7 @@ class LeafDataset:
         with unchanged(present):
             self._origin = find_origin(path)
             self._files = [LazyLeafFile(file) for file in present or json_files(path)]
-        self._numbers = _number(self._files)
+        self._numbers = number_users(self._files)
         self._firsts = list(accumulate((len(file.users) for file in self._files), initial=0))[:-1]
         self._cache_folder = cache_folder(path, cache)
         self._cached: dict[int, CachedArrays | None] = {}
@@ -286,20 +287,3 @@ def _to_tensors(device: Any | None, user: TabularDataset) -> AbstractDataset:
     except (TypeError, ValueError) as error:
         raise UsageError(f'user "{user.user_id}": {error} Expected a dtype and label_dtype that torch has') from error
     return PyTorchTensorDataset(tensors, user_id=user.user_id, metadata=user.metadata)
-
-
-def _number(files: Sequence[LazyLeafFile]) -> dict[str, int]:
-    """Number the users of all files. Raises DataError for a user in two of them."""
-    numbers = {user: number for number, user in enumerate(chain.from_iterable(file.users for file in files))}
-    if len(numbers) == sum(len(file.users) for file in files):
-        return numbers
-    seen: dict[str, Path] = {}
-    for file in files:
-        for user in file.users:
-            if user in seen:
-                raise DataError(
-                    f'user "{user}" is in {seen[user]} and in {file.path}, expected each user in one file; rename one '
-                    "of the two"
-                )
-            seen[user] = file.path
-    raise AssertionError("a file lists a user twice, which opening it refuses")

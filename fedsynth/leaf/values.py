@@ -71,13 +71,18 @@ def values_of(file: FileIO, path: Path, wants_x: Callable[[], bool]) -> Iterator
         file.seek(0)
         walk = walk.again(file)
     for name, offset, text in walk.users():
-        x, y = _decode(path, name, offset, text, wants_x())
+        x, y = decode_user(path, name, offset, text, with_x=wants_x())
         walk.check_size(name, len(y))
         yield name, x, y
 
 
-def _decode(path: Path, name: str, offset: int, text: bytes, with_x: bool) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Parse a user; what the fast ways don't take, or would round, is left to the way that explains what is wrong."""
+def decode_user(
+    path: Path, name: str, offset: int, text: bytes, *, with_x: bool
+) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Parse a user, whose text starts at `offset`; without x that is raw text. Raises DataError for what is not valid.
+
+    What the fast ways don't take, or would round, is left to the way that explains what is wrong.
+    """
     try:
         x: Any
         if with_x and len(text) < _LARGE:

@@ -60,7 +60,9 @@ def blocks(page: Path) -> Iterator[Block]:
 
 def run_page(page: Path, folder: Path, *, install: bool = False) -> None:
     """Run a page in a folder, which gets a copy of the clone. Raises AssertionError for what differs from it."""
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "*.egg-info", "meta", "build"), dirs_exist_ok=True)
+    shutil.copytree(
+        ROOT, folder, ignore=shutil.ignore_patterns(".*", "*.egg-info", "meta", "build"), dirs_exist_ok=True
+    )
     run = [block for block in blocks(page) if install or "<!-- install" not in block.comments]
     assert run, f"{page} has no blocks to run"
     script = "\n".join(f"{_typed(block)}\necho '{_END}'" for block in run)

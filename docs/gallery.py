@@ -114,9 +114,9 @@ MEASURES = (
     "label.classes_per_user",
     "feature.between_share.mean",
     "feature.domain_accuracy",
+    "concept.disagreement",
     "concept.within",
     "concept.between",
-    "concept.oracle_accuracy",
     "gradient.dissimilarity.zero.G",
 )
 PICTURES = {"hist": "samples per user", "labels": "users and their classes", "models": "the users' true models"}

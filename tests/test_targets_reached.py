@@ -226,15 +226,17 @@ def test_levels_of_given_sizes_are_reached_and_the_command_says_the_sizes(tmp_pa
 
 
 def test_data_in_the_way_is_found_before_solving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fedsynth.cli import targets
+    from fedsynth.pipeline import generator
+    from fedsynth.pipeline.target import make_targets
 
     options = ["-num-tasks", 40, "-model", "shifts", "-num-dim", 12, "-max-samples", 50, "-mean-size", 20]
     fedsynth(tmp_path, "generate", *options)
     solved: list[Any] = []
-    monkeypatch.setattr(targets, "solve", lambda *args, **more: solved.append(args))
+    monkeypatch.setattr(generator, "solve", lambda *args, **more: solved.append(args))
     other = Dataset(ShiftsParameters(40, num_dim=9))
     with pytest.raises(StageError, match="made with num_dim 12"):
-        targets.solve_targets(other, ["label.hellinger=0.5"], {}, tmp_path / "data", overwrite=False)
+        levels = make_targets({"label.hellinger": 0.5})
+        generator.generate_levels(tmp_path / "data", other, levels, given={}, command=repr)
     assert solved == []
     said = fedsynth(tmp_path, "generate", *options, "-target", "label.hellinger=0.5", "-seed", 1, check=1).stderr
     assert "-seed 931231, but -seed 1 was asked for" in said

@@ -11,6 +11,7 @@ A program written against `pfl.data.dataset` works with these, and pfl-research'
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -23,8 +24,9 @@ from fedsynth.federated.arguments import whole_number
 from fedsynth.federated.beside_pfl import stands_for
 from fedsynth.federated.dataset_split import DatasetSplit
 from fedsynth.federated.distributed import current_context
-from fedsynth.federated.slices import Arrays, count_samples, slice_samples, take_samples
+from fedsynth.federated.slices import Arrays, count_samples, map_arrays, shape_of, slice_samples, take_samples
 from fedsynth.federated.splitting import Minima, checked_indices
+from fedsynth.words import counted
 
 __all__ = ["AbstractDataset", "AbstractDatasetType", "Dataset", "DatasetSplit", "TabularDataset"]
 
@@ -76,6 +78,18 @@ class Dataset(DescribedDataset):
 
     def __len__(self) -> int:
         return self._size
+
+    def __getitem__(self, index: int) -> Any:
+        """Return a sample, nested as raw_data is: so a torch DataLoader takes a user. IndexError beyond the last."""
+        return map_arrays(self._raw_data, lambda array: array[index])
+
+    def __repr__(self) -> str:
+        user = "without a name" if self._user_id is None else json.dumps(str(self._user_id), ensure_ascii=False)
+        return f"<{type(self).__name__} {user}: {', '.join([counted(self._size, 'sample'), *self._shapes()])}>"
+
+    def _shapes(self) -> list[str]:
+        """Return the shape and type of a sample's parts, by their names where they have some."""
+        return []
 
     def iter(self, batch_size: int | None) -> Iterator[Arrays]:
         """Yield consecutive slices of the samples, the last one shorter: views, nested as raw_data is.
@@ -188,14 +202,19 @@ class TabularDataset(Dataset):
         super().__init__((features, labels), user_id, metadata, train_kwargs, eval_kwargs, val_indices)
 
     @property
-    def features(self) -> Any:
+    def features(self) -> NDArray[Any]:
         """The samples' features, [n, ...]."""
-        return self._raw_data[0]
+        features: NDArray[Any] = self._raw_data[0]
+        return features
 
     @property
-    def labels(self) -> Any:
+    def labels(self) -> NDArray[Any]:
         """The samples' labels, [n, ...]."""
-        return self._raw_data[1]
+        labels: NDArray[Any] = self._raw_data[1]
+        return labels
+
+    def _shapes(self) -> list[str]:
+        return [f"x {shape_of(self.features)}", f"y {shape_of(self.labels)}"]
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -9,6 +9,7 @@ from fedsynth.version import __version__
 
 if TYPE_CHECKING:
     from fedsynth import federated as federated
+    from fedsynth.api.drawn import draw
     from fedsynth.api.generated import generate
     from fedsynth.api.measured import compare, fit, measure
     from fedsynth.api.own_data import partition, write_leaf
@@ -90,6 +91,7 @@ __all__ = [
     "__version__",
     "compare",
     "current_context",
+    "draw",
     "fit",
     "generate",
     "get_data_sampler",
@@ -106,6 +108,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "api.drawn": ("draw",),
     "api.generated": ("generate",),
     "api.measured": ("compare", "fit", "measure"),
     "api.own_data": ("partition", "write_leaf"),

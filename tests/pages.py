@@ -108,7 +108,8 @@ def _environment(folder: Path, *, install: bool) -> dict[str, str]:
         (bin_folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{command} "$@"\n')
         (bin_folder / name).chmod(0o755)
     search = f"{bin_folder}{os.pathsep}{clean['PATH']}"
-    return {**clean, "PATH": search, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+    quiet = {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "HF_HOME": str(folder / ".hf"), "OMP_NUM_THREADS": "1"}
+    return {**clean, **quiet, "PATH": search, "PYTHONPATH": str(ROOT)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -28,7 +28,7 @@ def draw(folder: str | os.PathLike[str], *, name: str | None = None, progress: b
         StageError: The folder has no data, or it is stale.
         DataError: A file is damaged.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> made = fedsynth.generate(num_tasks=20, seed=1)
         >>> sorted(fedsynth.draw("data/all_data"))

@@ -14,7 +14,7 @@ from fedsynth.federated.beside_pfl import introduce, stands_for
 class AbstractDataset(abc.ABC):
     """What a user's dataset answers, whatever holds its samples.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import AbstractDataset, Dataset
         >>> user = Dataset((np.arange(4),), user_id="a")

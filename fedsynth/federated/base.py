@@ -36,7 +36,7 @@ class FederatedDatasetBase:
         seed: Where the seeds come from; None draws it from NumPy's global state, so that workers which seed that alike
             draw alike.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import Dataset, FederatedDatasetBase
         >>> class OneUser(FederatedDatasetBase):

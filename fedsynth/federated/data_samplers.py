@@ -47,7 +47,7 @@ class MinimizeReuseDataSampler:
     Raises:
         UsageError: max_bound is below 1.
 
-    Example:
+    Examples:
         >>> from fedsynth import MinimizeReuseDataSampler
         >>> sampler = MinimizeReuseDataSampler(5)
         >>> sampler(3), sampler(4)
@@ -75,7 +75,7 @@ class DirichletDataSampler:
     Raises:
         UsageError: alpha is not positive or has another length, or labels are empty or can't be sorted.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import DirichletDataSampler
         >>> labels = np.array([0, 0, 0, 1, 1, 1])
@@ -140,7 +140,7 @@ def get_data_sampler(
     Raises:
         UsageError: The name is unknown, or an argument is missing.
 
-    Example:
+    Examples:
         >>> from fedsynth import get_data_sampler
         >>> get_data_sampler("minimize_reuse", max_bound=3)(5)
         [0, 1, 2, 0, 1]

@@ -49,7 +49,7 @@ class Dataset(DescribedDataset):
     Raises:
         UsageError: An argument is something else.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import Dataset
         >>> user = Dataset((np.arange(5), np.arange(5) % 2), user_id="a")
@@ -180,7 +180,7 @@ class TabularDataset(Dataset):
         eval_kwargs: Arguments for the model's evaluation on this user.
         user_id: The user.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import TabularDataset
         >>> user = TabularDataset(np.zeros((5, 2)), np.array([0, 1, 1, 0, 1]), user_id="a")

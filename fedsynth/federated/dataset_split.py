@@ -20,7 +20,7 @@ class DatasetSplit(AbstractDataset):
         train_dataset: The train part.
         val_dataset: The validation part.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import Dataset, DatasetSplit
         >>> user = DatasetSplit(Dataset((np.arange(3),)), Dataset((np.arange(2),)))

@@ -35,7 +35,7 @@ class DistributedContext:
     Raises:
         UsageError: The numbers contradict each other.
 
-    Example:
+    Examples:
         >>> from fedsynth import DistributedContext
         >>> [list(DistributedContext(rank, 2).distribute_range(5)) for rank in range(2)]
         [[0, 1, 2], [3, 4]]
@@ -91,7 +91,7 @@ def current_context() -> DistributedContext:
     Raises:
         UsageError: Two of them disagree, and where `DistributedContext.from_env` raises it.
 
-    Example:
+    Examples:
         >>> from fedsynth import current_context
         >>> current_context()
         DistributedContext(rank=0, world_size=1, local_rank=0, local_size=1)
@@ -106,7 +106,7 @@ def use_context(context: DistributedContext) -> Iterator[DistributedContext]:
     Args:
         context: Which worker this is.
 
-    Example:
+    Examples:
         >>> from fedsynth import DistributedContext, current_context, use_context
         >>> with use_context(DistributedContext(rank=1, world_size=2)):
         ...     current_context().rank

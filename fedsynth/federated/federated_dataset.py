@@ -37,7 +37,7 @@ class FederatedDataset(FederatedDatasetBase):
         user_id_to_weight: How long each user takes, such as the number of samples.
         seed: See `FederatedDatasetBase`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import Dataset, FederatedDataset, get_user_sampler
         >>> users = {"a": np.arange(2), "b": np.arange(5)}
@@ -78,7 +78,7 @@ class FederatedDataset(FederatedDatasetBase):
             The users, each a `Dataset`. A subclass is called with make_dataset_fn and user_sampler, and with the seed
             if one is given.
 
-        Example:
+        Examples:
             >>> import numpy as np
             >>> from fedsynth import FederatedDataset, MinimizeReuseUserSampler
             >>> data = {"a": (np.arange(2),), "b": (np.arange(5),)}
@@ -118,7 +118,7 @@ class FederatedDataset(FederatedDatasetBase):
         Raises:
             UsageError: Not even one user can be made, or there are more labels than samples.
 
-        Example:
+        Examples:
             >>> import numpy as np
             >>> from fedsynth import FederatedDataset
             >>> labels = np.arange(100) % 4
@@ -171,7 +171,7 @@ class ArtificialFederatedDataset(FederatedDatasetBase):
         sample_dataset_len: Draws a user's number of samples.
         seed: See `FederatedDatasetBase`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import ArtificialFederatedDataset, get_data_sampler
         >>> x, y = np.arange(10), np.arange(10) % 2

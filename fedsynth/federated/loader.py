@@ -55,7 +55,7 @@ def load(
         ImportError: The framework is 'torch', which is not installed.
         StageError: As `LeafDataset` raises it, and DataError too.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> made = fedsynth.generate(num_tasks=20, seed=1)
         >>> users = fedsynth.load("data", "all_data", user_sampler="minimize_reuse", seed=1)
@@ -100,7 +100,7 @@ def load_splits(
         StageError: No user is in both, as after splitting by user; and as `load` raises it.
         UsageError: As `load`, and ImportError and DataError too.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> made = fedsynth.generate(num_tasks=20, seed=1)
         >>> done = fedsynth.preprocess(fraction=1.0, split="sample", sample_seed=1, split_seed=2)

@@ -32,7 +32,7 @@ class FederatedDatasetMixture(FederatedDatasetBase):
     Raises:
         UsageError: The weights are no distribution, or not one for each component.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import FederatedDataset, FederatedDatasetMixture, MinimizeReuseUserSampler
         >>> small, large = (

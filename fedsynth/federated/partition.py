@@ -45,7 +45,7 @@ def partition_by_dirichlet_class_distribution(
     Raises:
         UsageError: There are no labels, alpha is not positive, a length is below 1, or the spread never happens.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import partition_by_dirichlet_class_distribution
         >>> labels = np.arange(100) % 4

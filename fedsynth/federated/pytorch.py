@@ -50,7 +50,7 @@ class PyTorchFederatedDataset(FederatedDataset):
         UsageError: batch_size is neither None nor 1, or the DataLoader is given an order of its own.
         ImportError: torch is not installed.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fedsynth import MinimizeReuseUserSampler, PyTorchFederatedDataset
         >>> users = {"a": torch.zeros(2, 3), "b": torch.zeros(5, 3)}

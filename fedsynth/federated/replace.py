@@ -48,7 +48,7 @@ def replace_pfl() -> Replacement:
         UsageError: pfl is imported already.
         ImportError: pfl is not installed.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> with fedsynth.replace_pfl():  # doctest: +SKIP
         ...     import pfl.data.federated_dataset

@@ -37,7 +37,7 @@ class PyTorchTensorDataset(Dataset):
         UsageError: The tensors differ in length.
         ImportError: torch is not installed.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fedsynth import PyTorchTensorDataset
         >>> user = PyTorchTensorDataset({"x": torch.zeros(3, 2), "y": torch.arange(3)}, user_id="a")
@@ -97,7 +97,7 @@ class PyTorchDataDataset(DescribedDataset):
         UsageError: raw_data has no length.
         ImportError: torch is not installed.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fedsynth import PyTorchDataDataset
         >>> samples = torch.utils.data.TensorDataset(torch.arange(5))

@@ -45,7 +45,7 @@ class MinimizeReuseUserSampler:
     Raises:
         UsageError: There are no users.
 
-    Example:
+    Examples:
         >>> from fedsynth import MinimizeReuseUserSampler
         >>> sampler = MinimizeReuseUserSampler(["a", "b", "c"])
         >>> [sampler() for _ in range(5)]
@@ -91,7 +91,7 @@ class CrossSiloUserSampler:
         UsageError: A silo is empty, a user in two silos, there are fewer silos than nodes, or nodes differ in their
             numbers of workers.
 
-    Example:
+    Examples:
         >>> from fedsynth import CrossSiloUserSampler
         >>> silos = {"north": ["a", "b"], "south": ["c"]}
         >>> sampler = CrossSiloUserSampler("minimize_reuse", silo_to_user_ids=silos)
@@ -171,7 +171,7 @@ def get_user_sampler(
     Raises:
         UsageError: The name is unknown, or there are no users.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import get_user_sampler
         >>> np.random.seed(1)

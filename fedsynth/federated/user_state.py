@@ -28,7 +28,7 @@ _LONGEST = 150
 class UserNotFoundError(FedsynthError, KeyError):
     """No state of this user was saved under this key. Where pfl-research is imported, it is that one's error too.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> try:
         ...     fedsynth.InMemoryUserStateStorage().load_state("a")
@@ -44,7 +44,7 @@ class UserNotFoundError(FedsynthError, KeyError):
 class AbstractUserStateStorage(abc.ABC):
     """Saves and loads what users keep from round to round, such as SCAFFOLD's control variates.
 
-    Example:
+    Examples:
         >>> from fedsynth import AbstractUserStateStorage, InMemoryUserStateStorage
         >>> issubclass(InMemoryUserStateStorage, AbstractUserStateStorage)
         True
@@ -83,7 +83,7 @@ class InMemoryUserStateStorage(AbstractUserStateStorage):
 
     With several workers, use a `CrossSiloUserSampler`, so that a user is always handled by the same one.
 
-    Example:
+    Examples:
         >>> from fedsynth import InMemoryUserStateStorage
         >>> storage = InMemoryUserStateStorage()
         >>> storage.save_state({"rounds": 3}, "a")
@@ -117,7 +117,7 @@ class DiskUserStateStorage(AbstractUserStateStorage):
     Args:
         dir_path: The folder; it is made when the first state is saved.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fedsynth import DiskUserStateStorage
         >>> storage = DiskUserStateStorage("states")

@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,10 @@ COLORS = 32
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A dataset. command: what makes it, after `fedsynth`, with {users}; text: what to see."""
+    """A dataset. short: its name in the table; command: what makes it, with {users}; text: what to see."""
 
     name: str
+    short: str
     title: str
     command: str
     users: int
@@ -46,6 +48,7 @@ SHIFTS = "generate -num-tasks {users} -model shifts -prob-clusters 0.4,0.3,0.3"
 EXHIBITS = (
     Exhibit(
         "leaf",
+        "LEAF",
         "LEAF's default",
         "generate -num-tasks {users}",
         1000,
@@ -54,12 +57,14 @@ EXHIBITS = (
     ),
     Exhibit(
         "clusters",
+        "3 clusters",
         "LEAF's process with three clusters",
         "generate -num-tasks {users} -prob-clusters 0.4,0.3,0.3",
         1000,
         "The same sizes. Users of two clusters disagree about most samples, and labels differ a little more.",
     ),
     Exhibit(
+        "fedprox",
         "fedprox",
         "Synthetic(1, 1) of FedProx",
         "generate -num-tasks {users} -model fedprox -seed 0",
@@ -68,6 +73,7 @@ EXHIBITS = (
     ),
     Exhibit(
         "shifts-none",
+        "none",
         "shifts: no heterogeneity",
         f"{SHIFTS} -sigma-samples 0",
         1000,
@@ -76,6 +82,7 @@ EXHIBITS = (
     ),
     Exhibit(
         "shifts-mild",
+        "mild",
         "shifts: mild",
         f"{SHIFTS} -target quantity.gini=0.2 -target label.jensen_shannon=0.1 -target concept.within=0.02 "
         "-target concept.between=0.1 -target feature.between_share=0.1",
@@ -84,6 +91,7 @@ EXHIBITS = (
     ),
     Exhibit(
         "shifts-medium",
+        "medium",
         "shifts: medium",
         f"{SHIFTS} -target quantity.gini=0.4 -target label.jensen_shannon=0.3 -target concept.within=0.1 "
         "-target concept.between=0.3 -target feature.between_share=0.3",
@@ -92,6 +100,7 @@ EXHIBITS = (
     ),
     Exhibit(
         "shifts-strong",
+        "strong",
         "shifts: strong",
         f"{SHIFTS} -target quantity.gini=0.6 -target label.jensen_shannon=0.6 -target concept.within=0.2 "
         "-target concept.between=0.6 -target feature.between_share=0.5",
@@ -99,6 +108,7 @@ EXHIBITS = (
         "All four kinds at once; each can be turned down alone, with the others as they are.",
     ),
     Exhibit(
+        "digits",
         "digits",
         "Real data: handwritten digits, partitioned",
         "partition digits.npz --scheme dirichlet --alpha 0.3 --users {users} --min-samples 5",
@@ -196,12 +206,13 @@ def page(measured: Mapping[str, Mapping[str, Any]], pictures: Path, *, tenth: bo
         "",
         *table(measured),
         "",
-        "A dash: skipped, there is nothing to measure (Synthetic(1, 1) has no clusters, digits no true models).",
+        "None, mild, medium and strong are levels of shifts. A dash: skipped, as there is nothing to measure;",
+        "Synthetic(1, 1) has no clusters, and the digits have no true models.",
         "[What the measures say](measures.md).",
     ]
     for exhibit in EXHIBITS:
         lines += ["", f"## {exhibit.title}", "", "```sh", f"fedsynth {exhibit.line(tenth=tenth)}", "```", ""]
-        lines += [exhibit.text, "", '<div class="gallery" markdown>', ""]
+        lines += [*textwrap.wrap(exhibit.text, 118), "", '<div class="gallery" markdown>', ""]
         for picture, meaning in PICTURES.items():
             file = f"{exhibit.name}-{picture}.png"
             if (pictures / file).exists():
@@ -211,14 +222,18 @@ def page(measured: Mapping[str, Mapping[str, Any]], pictures: Path, *, tenth: bo
 
 
 def table(measured: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the measures of all datasets: a row for each dataset."""
-    heads = [f"`{measure}`" for measure in MEASURES]
-    lines = [f"| dataset | {' | '.join(heads)} |", f"|{' --- |' * (len(heads) + 1)}"]
-    for exhibit in EXHIBITS:
-        values = [shown(measured[exhibit.name].get(measure)) for measure in MEASURES]
-        anchor = "".join(char for char in exhibit.title.lower() if char.isalnum() or char in " -").replace(" ", "-")
-        lines.append(f"| [{exhibit.title}](#{anchor}) | {' | '.join(values)} |")
+    """Return the measures of all datasets: a column for each dataset, under its short name."""
+    heads = [f"[{exhibit.short}](#{anchor(exhibit.title)})" for exhibit in EXHIBITS]
+    lines = [f"| measure | {' | '.join(heads)} |", f"|{' --- |' * (len(heads) + 1)}"]
+    for measure in MEASURES:
+        values = [shown(measured[exhibit.name].get(measure)) for exhibit in EXHIBITS]
+        lines.append(f"| `{measure}` | {' | '.join(values)} |")
     return lines
+
+
+def anchor(title: str) -> str:
+    """Return the address of a heading on its page."""
+    return "".join(char for char in title.lower() if char.isalnum() or char in " -").replace(" ", "-")
 
 
 def shown(value: float | None) -> str:

@@ -1,7 +1,7 @@
 """Run a page of the docs as a person would: its blocks from top to bottom, in one shell and one folder.
 
 A `sh` block is typed in, a `python` block is run as a program, and one with a title is saved under that name. A `text`
-block is what the block before it prints. Comments above a block say what is special about it:
+block just below one is what that prints. Comments above a block say what is special about it:
 
     <!-- not run: why -->   it is only read
     <!-- about -->          a text block whose decimal numbers may differ by 0.05, as trained models' accuracies do
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.commands import ROOT
@@ -47,15 +47,18 @@ class Block:
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """Yield the blocks of a page that are run, each with what it prints. Raises ValueError for a page without any."""
-    found = [Block(m["language"], m["title"], m["text"], m["comments"]) for m in _BLOCK.finditer(page.read_text())]
-    for block, after in zip(found, [*found[1:], None], strict=True):
+    """Yield the blocks of a page that are run, each with what it prints where the page shows that just below."""
+    text = page.read_text()
+    found = list(_BLOCK.finditer(text))
+    for match, after in zip(found, [*found[1:], None], strict=True):
+        block = Block(match["language"], match["title"], match["text"], match["comments"])
         if block.language not in ("sh", "python") or "<!-- not run" in block.comments:
             continue
-        if after is None or after.language != "text" or "<!-- not run" in after.comments:
+        below = after is not None and not text[match.end() : after.start()].strip()
+        if after is None or not below or after["language"] != "text" or "<!-- not run" in after["comments"]:
             yield block
         else:
-            yield Block(block.language, block.title, block.text, block.comments, after.text, "about" in after.comments)
+            yield replace(block, shown=after["text"], about="<!-- about" in after["comments"])
 
 
 def run_page(page: Path, folder: Path, *, install: bool = False) -> None:

@@ -50,7 +50,7 @@ def blocks(page: Path) -> Iterator[Block]:
     """Yield the blocks of a page that are run, each with what it prints where the page shows that just below."""
     text = page.read_text()
     found = list(_BLOCK.finditer(text))
-    for match, after in zip(found, [*found[1:], None], strict=True):
+    for match, after in zip(found, [*found, None][1:], strict=True):
         block = Block(match["language"], match["title"], match["text"], match["comments"])
         if block.language not in ("sh", "python") or "<!-- not run" in block.comments:
             continue

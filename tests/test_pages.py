@@ -14,6 +14,7 @@ DOCS = ROOT / "docs"
 RUN_ELSEWHERE = {
     "coming-from-pfl.md": "program by program in tests/federated/test_coming_from_pfl.py",
     "gallery.md": "at a tenth in tests/test_gallery.py",
+    "notebook.md": "by docs/notebook.py --check in .ci/run",
     "python.md": "as one session in tests/test_python_page.py",
     "scale.md": "its commands take a cluster and minutes",
     "training.md": "takes minutes; its example is run by tests/test_examples.py",

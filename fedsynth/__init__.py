@@ -10,6 +10,7 @@ from fedsynth.version import __version__
 if TYPE_CHECKING:
     from fedsynth import federated as federated
     from fedsynth.api.drawn import draw
+    from fedsynth.api.exported import export
     from fedsynth.api.generated import generate
     from fedsynth.api.measured import compare, fit, measure
     from fedsynth.api.own_data import partition, write_leaf
@@ -67,6 +68,7 @@ __all__ = [
     "DiskUserStateStorage",
     "DistributedContext",
     "EngineError",
+    "Exported",
     "FederatedDataset",
     "FederatedDatasetBase",
     "FederatedDatasetMixture",
@@ -92,6 +94,7 @@ __all__ = [
     "compare",
     "current_context",
     "draw",
+    "export",
     "fit",
     "generate",
     "get_data_sampler",
@@ -109,6 +112,7 @@ __all__ = [
 
 _MODULES = {
     "api.drawn": ("draw",),
+    "api.exported": ("export",),
     "api.generated": ("generate",),
     "api.measured": ("compare", "fit", "measure"),
     "api.own_data": ("partition", "write_leaf"),
@@ -117,6 +121,7 @@ _MODULES = {
     "api.results": ("Folder", "Generated", "Preprocessed", "StageDone"),
     "errors": ("BusyError", "DataError", "EngineError", "FedsynthError", "StageError", "UsageError"),
     "pipeline.compare": ("Comparison",),
+    "pipeline.export": ("Exported",),
     "pipeline.fit": ("Fit",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

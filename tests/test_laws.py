@@ -59,13 +59,23 @@ def copied(source: Path, target: Path) -> Path:
 
 WORDS = ("archive", "x", "split", "generate", "train", "all_data", "making", "committed", "trash", "synthetic_hist.png")
 ENDINGS = ("", ".old", ".partial", ".ready", ".new", ".kept", ".pool", ".json", ".json.new", "-1", ".lock")
-FOLDERS = ("data", "data/train", "data/sampled_data", "data/all_data/deep", "meta", "data/.fedsynth-1", "data/.arrays")
+FOLDERS = (
+    "data",
+    "data/train",
+    "data/val",
+    "data/sampled_data",
+    "data/all_data/deep",
+    "meta",
+    "data/.fedsynth-1",
+    "data/.arrays",
+)
 COMMANDS = (
     SMALL,
     (*SMALL, "-seed", 5, "--overwrite"),
     CHAIN,
     (*OTHER, "--overwrite"),
     ("split", "-t", "user", "--overwrite"),
+    ("split", "-t", "sample", "--tf", 0.7, "--vf", 0.2, "--new-users", 0.2, "--overwrite"),
     ("clean",),
     ("stats",),
     ("stats", "train"),
@@ -93,7 +103,7 @@ def plant(rng: random.Random, cwd: Path, canary: Path) -> dict[str, str]:
         if kind == "folder":
             place.mkdir()
             place = place / rng.choice(("notes.txt", ".fedsynth.txt", "record.json", "change.json"))
-        if place.suffix == ".json" and place.parent.name in ("train", "sampled_data"):
+        if place.suffix == ".json" and place.parent.name in ("train", "val", "sampled_data"):
             continue  # would make the stage unreadable, which is another law's matter
         place.write_text(text)
         planted[text] = str(place.relative_to(cwd))

@@ -12,8 +12,7 @@ from fedsynth.api.results import Generated, generated_folder
 from fedsynth.api.running import choose_bar, choose_teller
 from fedsynth.cli.command_line import shortest_command
 from fedsynth.engine import open_engine
-from fedsynth.pipeline.generator import NO_EFFECT, choose_parameters, generate_levels
-from fedsynth.pipeline.generator import Generated as Made
+from fedsynth.pipeline.generator import NO_EFFECT, GeneratorResult, choose_parameters, generate_levels
 from fedsynth.pipeline.target import Asked, make_targets
 from fedsynth.processes.dataset import Dataset
 from fedsynth.records.layout import meta_dir
@@ -133,7 +132,7 @@ def generate(
     return _described(folder, made, [f"alpha {NO_EFFECT}"] if "alpha" in given else [])
 
 
-def _described(folder: Path, made: Made, notes: Sequence[str]) -> Generated:
+def _described(folder: Path, made: GeneratorResult, notes: Sequence[str]) -> Generated:
     parameters = made.dataset.parameters
     done = generated_folder(folder, made.stage)
     return Generated(

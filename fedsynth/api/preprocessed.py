@@ -23,6 +23,8 @@ def preprocess(
     min_samples: int | None = None,
     split: str | None = None,
     train_fraction: float = 0.9,
+    val_fraction: float = 0.0,
+    new_users: float = 0.0,
     sample_seed: int | None = None,
     split_seed: int | None = None,
     name: str = "synthetic",
@@ -45,6 +47,8 @@ def preprocess(
         min_samples: Keep users with at least so many samples; None leaves this stage out.
         split: sample splits each user's samples, user splits the users; None leaves this stage out.
         train_fraction: Fraction for training, in (0, 1).
+        val_fraction: Fraction for validation, in `val`, 0 for none; less than 1 with train_fraction.
+        new_users: With sample: fraction of the users who are kept whole, in `new_users`, 0 for none.
         sample_seed: Seed of sampling; None or negative: one is chosen.
         split_seed: Seed of the split; None or negative: one is chosen.
         name: The dataset's name; shakespeare is split in order, with LEAF's gap.
@@ -83,6 +87,8 @@ def preprocess(
         min_samples=None if min_samples is None else whole("min_samples", min_samples),
         split=split,
         train_fraction=number("train_fraction", train_fraction),
+        val_fraction=number("val_fraction", val_fraction),
+        new_users=number("new_users", new_users),
         sample_seed=None if sample_seed is None else whole("sample_seed", sample_seed),
         split_seed=None if split_seed is None else whole("split_seed", split_seed),
         name=name,

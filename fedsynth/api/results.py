@@ -24,6 +24,10 @@ class Folder:
     samples: int
     files: Sequence[Path] = field(repr=False)
 
+    def __fspath__(self) -> str:
+        """Stand for its path: `LeafDataset(done.folders["train"])`."""
+        return str(self.path)
+
     @property
     def counts(self) -> str:
         """In words, how much is where."""

@@ -10,6 +10,7 @@ import click
 
 from fedsynth.cli.compare import compare, fit
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
+from fedsynth.cli.export import export
 from fedsynth.cli.generate import generate
 from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, bare, dataset_name, option
@@ -24,8 +25,10 @@ from fedsynth.pipeline.checksums import verify as verify_folder
 from fedsynth.pipeline.choose import (
     FRACTION,
     MIN_SAMPLES,
+    NEW_USERS,
     TRAIN_FRACTION,
     USER_FRACTION,
+    VAL_FRACTION,
     choose_sample,
     choose_split,
     choose_stages,
@@ -50,6 +53,20 @@ _split = bare("-t", "split", value="sample", metavar="[user|sample]", help="Spli
 _train_fraction = bare(
     "--tf", "train_fraction", value=str(TRAIN_FRACTION), type=float, help="Fraction for training (0.9)."
 )
+_val_fraction = bare(
+    "--vf",
+    "val_fraction",
+    value=str(VAL_FRACTION),
+    type=float,
+    help="Fraction for validation, into val (absent: none; without a value: 0.1); less than 1 with --tf.",
+)
+_new_users = bare(
+    "--new-users",
+    "new_users",
+    value=str(NEW_USERS),
+    type=float,
+    help="With -t sample: fraction of the users to keep whole, in new_users (absent: none; without a value: 0.1).",
+)
 _sample_seed = option(
     "--smplseed", "sample_seed", type=int, help="Seed of sampling; absent or negative: one is chosen."
 )
@@ -68,6 +85,7 @@ fedsynth.add_command(partition)
 fedsynth.add_command(stats)
 fedsynth.add_command(compare)
 fedsynth.add_command(fit)
+fedsynth.add_command(export)
 
 
 @fedsynth.command(cls=LeafCommand)
@@ -77,6 +95,8 @@ fedsynth.add_command(fit)
 @_min_samples
 @_split
 @_train_fraction
+@_val_fraction
+@_new_users
 @_sample_seed
 @_split_seed
 @_no_checksum
@@ -140,16 +160,25 @@ def remove_users(min_samples: int | None, **options: Any) -> None:
 @fedsynth.command(cls=LeafCommand)
 @_split
 @_train_fraction
+@_val_fraction
+@_new_users
 @_split_seed
 @overwrite_option
 @dataset_name
 @workers_option
 @scheduler_option
 @data_dir_option
-def split(split: str | None, train_fraction: float | None, name: str, **options: Any) -> None:
-    """Split the latest data into train and test."""
+def split(
+    split: str | None,
+    train_fraction: float | None,
+    val_fraction: float | None,
+    new_users: float | None,
+    name: str,
+    **options: Any,
+) -> None:
+    """Split the latest data into train and test, and where asked for val and new_users."""
     seed = options.pop("split_seed")
-    _run_one(choose_split(split or "sample", train_fraction, seed, name), **options)
+    _run_one(choose_split(split or "sample", train_fraction, val_fraction, new_users, seed, name), **options)
 
 
 @fedsynth.command(cls=LeafCommand)
@@ -163,7 +192,7 @@ def verify(data_dir: Path, checksums: Path) -> int:
 @fedsynth.command(cls=LeafCommand)
 @data_dir_option
 def clean(data_dir: Path) -> None:
-    """Remove the four stage folders; all_data stays."""
+    """Remove the stages' folders; all_data stays."""
     cleaned = clean_folder(data_dir)
     say(f"removed {', '.join(cleaned.removed)}" if cleaned.removed else "nothing to remove")
     for note in cleaned.notes:
@@ -176,6 +205,8 @@ def _stages(**options: Any) -> list[Stage]:
     for flag, value, needed, stage in (
         ("--sf", options["fraction"], "-s", options["sample"]),
         ("--tf", options["train_fraction"], "-t", options["split"]),
+        ("--vf", options["val_fraction"], "-t", options["split"]),
+        ("--new-users", options["new_users"], "-t", options["split"]),
     ):
         if value is not None and stage is None:
             warn(f"{flag} {value:g} has no effect without {needed}")

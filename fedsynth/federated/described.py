@@ -69,5 +69,5 @@ class _Said:
 def _tried(ask: Callable[[], Any], default: Any) -> Any:
     try:
         return ask()
-    except FedsynthError:
+    except (FedsynthError, OSError):
         return default

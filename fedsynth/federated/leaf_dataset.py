@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -63,7 +64,7 @@ class LeafDataset(Mapping[str, TabularDataset]):
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | os.PathLike[str],
         *,
         dtype: DTypeLike = np.float64,
         label_dtype: DTypeLike = np.int64,

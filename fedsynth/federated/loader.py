@@ -18,6 +18,7 @@ from fedsynth.federated.pytorch import PyTorchTensorDataset
 from fedsynth.federated.sampling import UserSampler, get_user_sampler
 from fedsynth.federated.torch import check_device, to_tensor
 from fedsynth.records.layout import TEST, TRAIN
+from fedsynth.records.origin import require_made_together
 
 
 def load(
@@ -37,7 +38,7 @@ def load(
 
     Args:
         data_dir: The folder of the stages' folders.
-        subset: The folder in it: train, test, all_data or another.
+        subset: The folder in it: train, val, test, new_users, all_data or another stage's.
         user_sampler: 'random', 'minimize_reuse' or a function that draws an id.
         seed: See `FederatedDatasetBase`.
         framework: 'numpy' for `TabularDataset`s, 'torch' for `PyTorchTensorDataset`s (features, labels).
@@ -71,6 +72,7 @@ def load(
 def load_splits(
     data_dir: str | Path = "data",
     *,
+    val: str = TEST,
     user_sampler: str | UserSampler = "random",
     seed: int | None = None,
     framework: str = "numpy",
@@ -80,10 +82,11 @@ def load_splits(
     label_dtype: DTypeLike = np.int64,
     cache: bool | str | Path = False,
 ) -> FederatedDataset:
-    """Return the users who are in data/train and data/test, each a `DatasetSplit` of the two, in train's order.
+    """Return the users who are in data/train and data/VAL, each a `DatasetSplit` of the two, in train's order.
 
     Args:
         data_dir: The folder of the stages' folders.
+        val: The folder of the validation part: test, or val where there is one.
         user_sampler: 'random', 'minimize_reuse' or a function that draws an id.
         seed: See `FederatedDatasetBase`.
         framework: 'numpy' for `TabularDataset`s, 'torch' for `PyTorchTensorDataset`s (features, labels).
@@ -97,8 +100,9 @@ def load_splits(
         The users, for meta-learning: `support, query = user.split()`.
 
     Raises:
-        StageError: No user is in both, as after splitting by user; and as `load` raises it.
-        UsageError: As `load`, and ImportError and DataError too.
+        StageError: The two are not of one split, or no user is in both, as after splitting by user; and as `load`
+            raises it.
+        UsageError: val is train; and as `load`, which raises ImportError and DataError too.
 
     Examples:
         >>> import fedsynth
@@ -110,17 +114,20 @@ def load_splits(
         [4, 1]
     """
     convert = _converter(framework, device)
-    train, val = (
+    if val == TRAIN:
+        raise UsageError(f"val is {val!r}, expected another folder than the train part's, such as 'test' or 'val'")
+    train, held_out = (
         LeafDataset(Path(data_dir) / subset, dtype=dtype, label_dtype=label_dtype, cache=cache)
-        for subset in (TRAIN, TEST)
+        for subset in (TRAIN, val)
     )
-    users = [user for user in train if user in val]
+    require_made_together(Path(data_dir), {TRAIN: train._origin, val: held_out._origin})
+    users = [user for user in train if user in held_out]
     if not users:
         raise StageError(
-            f"{data_dir}: no user is in both {TRAIN} and {TEST}, expected the users' samples to be split between them; "
-            "preprocess again and split by sample instead of by user"
+            f"{data_dir}: no user is in both {TRAIN} and {val}, expected the users' samples to be split between them; "
+            "name another folder, or preprocess again and split by sample instead of by user"
         )
-    return _federated(train, users, partial(_load_split, train, val, convert), user_sampler, seed, weights)
+    return _federated(train, users, partial(_load_split, train, held_out, convert), user_sampler, seed, weights)
 
 
 def _federated(
@@ -159,10 +166,10 @@ def _converter(framework: str, device: Any | None) -> Callable[[TabularDataset],
         return partial(_to_tensors, device)
     if device is not None:
         raise UsageError(f"device is {device!r} but framework 'numpy', expected None; pass framework='torch'")
-    return _as_it_is
+    return _keep_arrays
 
 
-def _as_it_is(user: TabularDataset) -> AbstractDataset:
+def _keep_arrays(user: TabularDataset) -> AbstractDataset:
     return user
 
 

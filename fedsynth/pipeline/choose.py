@@ -7,6 +7,8 @@ from fedsynth.pipeline.options import Stage, remove_stage, sample_stage, split_s
 
 FRACTION, USER_FRACTION, MIN_SAMPLES, TRAIN_FRACTION = 0.1, 0.01, 10, 0.9
 """LEAF's defaults."""
+VAL_FRACTION, NEW_USERS = 0.1, 0.1
+"""Of what LEAF has not, where the options have no value."""
 
 
 def choose_stages(
@@ -17,6 +19,8 @@ def choose_stages(
     min_samples: int | None,
     split: str | None,
     train_fraction: float | None,
+    val_fraction: float | None,
+    new_users: float | None,
     sample_seed: int | None,
     split_seed: int | None,
     name: str,
@@ -34,7 +38,7 @@ def choose_stages(
     if min_samples is not None:
         stages.append(remove_stage(min_samples))
     if split is not None:
-        stages.append(choose_split(split, train_fraction, split_seed, name))
+        stages.append(choose_split(split, train_fraction, val_fraction, new_users, split_seed, name))
     return stages
 
 
@@ -51,7 +55,20 @@ def choose_sample(method: str, fraction: float | None, user_fraction: float | No
     )
 
 
-def choose_split(method: str, train_fraction: float | None, split_seed: int | None, name: str) -> Stage:
+def choose_split(
+    method: str,
+    train_fraction: float | None,
+    val_fraction: float | None,
+    new_users: float | None,
+    split_seed: int | None,
+    name: str,
+) -> Stage:
     """Return the stage that splits. Raises UsageError for values out of bounds."""
-    fraction = TRAIN_FRACTION if train_fraction is None else train_fraction
-    return split_stage(method, fraction=fraction, seed=split_seed, dataset=name)
+    return split_stage(
+        method,
+        fraction=TRAIN_FRACTION if train_fraction is None else train_fraction,
+        val_fraction=val_fraction or 0.0,
+        new_users=new_users or 0.0,
+        seed=split_seed,
+        dataset=name,
+    )

@@ -26,7 +26,7 @@ _CHOOSE_SIZES = ("mean_size", "sigma_samples", "min_samples", "max_samples")
 
 
 @dataclass(frozen=True)
-class Generated:
+class GeneratorResult:
     """What became of it. dataset: with the knobs that were found; levels: those asked for, in that order."""
 
     stage: StageResult
@@ -69,7 +69,7 @@ def generate_levels(
     engine: Engine = INLINE,
     bar: Bar = no_bar,
     solving: Callable[[], AbstractContextManager[Tell]] = _silently,
-) -> Generated:
+) -> GeneratorResult:
     """Turn the knobs until all levels are as asked, then generate; without targets just generate, see there.
 
     given: parameters set by hand, which stay; command: what makes the same without solving, for the manifest; solving:
@@ -78,7 +78,7 @@ def generate_levels(
     """
     if not targets:
         stage = generate(data_dir, dataset, overwrite=overwrite, engine=engine, bar=bar)
-        return Generated(stage, dataset)
+        return GeneratorResult(stage, dataset)
     if not overwrite:
         clusters = len(getattr(dataset.parameters, "prob_clusters", ()))
         unsolved = choose_knobs(targets, dataset.parameters.model, clusters=clusters, given=given)
@@ -89,4 +89,4 @@ def generate_levels(
     levels = {level.target.measure: level.as_json() for level in solution.levels}
     found = {"targets": levels, "command": command(solved)}
     stage = generate(data_dir, solved, overwrite=overwrite, engine=engine, bar=bar, found=found)
-    return Generated(stage, solved, solution.levels)
+    return GeneratorResult(stage, solved, solution.levels)

@@ -63,7 +63,7 @@ def test_generate_makes_what_the_command_makes(arguments: Any, options: Any, tmp
     assert Path("meta/truth.npz").read_bytes() == (tmp_path / "other/meta/truth.npz").read_bytes()
     assert stages(tmp_path / "data") == stages(tmp_path / "other/data")
     assert made.users == 12
-    assert made.samples == sum(fedsynth.LeafDataset(made.path).num_samples)
+    assert made.samples == sum(fedsynth.LeafDataset(made).num_samples) == fedsynth.measure(made)["samples"]
     assert [path.read_bytes() for path in made.files] == list(contents(Path("data")).values())
 
 
@@ -149,6 +149,10 @@ def test_an_alpha_without_effect_is_noted() -> None:
             ("-s", "iid", "--iu", 0.5, "--sf", 0.5, "-t", "user", "--tf", 0.6),
         ),
         ({"sample": None, "split": "sample", "name": "shakespeare"}, ("-t", "sample", "--name", "shakespeare")),
+        (
+            {"sample": None, "split": "sample", "train_fraction": 0.6, "val_fraction": 0.2, "new_users": 0.25},
+            ("-t", "sample", "--tf", 0.6, "--vf", 0.2, "--new-users", 0.25),
+        ),
         ({}, ("-s",)),
     ],
 )
@@ -204,6 +208,11 @@ def test_users_who_are_too_small_to_split_are_counted() -> None:
         ({"fraction": "1"}, "fraction is '1', expected a number"),
         ({"fraction": 1.5}, "fraction is 1.5, expected a fraction of the samples"),
         ({"split": "user", "train_fraction": 1}, "train_fraction is 1, expected a fraction for training"),
+        (
+            {"split": "sample", "val_fraction": 0.1},
+            "train_fraction is 0.9 and val_fraction is 0.1",
+        ),
+        ({"split": "user", "new_users": 0.1}, "new_users is 0.1, which makes no sense with split user"),
         ({"min_samples": 2.5}, "min_samples is 2.5, expected a whole number"),
         ({"min_samples": -1}, "min_samples is -1, expected a number of samples"),
         ({"user_fraction": 0.1}, "user_fraction is 0.1, which makes no sense with sample niid; use sample iid"),

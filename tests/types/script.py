@@ -21,7 +21,7 @@ assert_type(made.levels[0].reached, float)
 done = fedsynth.preprocess("typed", fraction=1.0, split="sample", split_seed=1)
 assert_type(done.folders["train"], fedsynth.Folder)
 
-train = LeafDataset(done.folders["train"].path)
+train = LeafDataset(done.folders["train"])
 assert_type(train["7"], TabularDataset)
 assert_type(train["7"].features, NDArray[Any])
 assert_type(train.get("7"), TabularDataset | None)

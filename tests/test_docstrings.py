@@ -12,7 +12,7 @@ from tests.test_doctests import TESTS
 
 KINDS_OF_ERRORS = {name for name in fedsynth.__all__ if name.endswith("Error") and name != "UserNotFoundError"}
 NAMES = sorted(set(fedsynth.__all__) - KINDS_OF_ERRORS - {"__version__", "AbstractDatasetType"})
-RETURNED = {"Comparison", "Fit", "Folder", "Generated", "Partition", "Preprocessed", "StageDone"}
+RETURNED = {"Comparison", "Exported", "Fit", "Folder", "Generated", "Partition", "Preprocessed", "StageDone"}
 """Made by functions alone, whose examples show them."""
 
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         use_context,
     )
     from fedsynth.pipeline.compare import Comparison
+    from fedsynth.pipeline.export import Exported
     from fedsynth.pipeline.fit import Fit
 
 __all__ = [

@@ -79,3 +79,14 @@ def test_broken_links_and_other_hosts_are_found(tmp_path: Path, body: str) -> No
 def test_scripts_and_styles_that_ask_other_hosts_are_found(tmp_path: Path) -> None:
     whole = site(tmp_path, "", a_js="fetch('https://example.org/api')", b_css="@font-face { src: url(//x.org/f.woff) }")
     assert len(list(problems(whole))) == 2
+
+
+def test_the_version_is_that_of_the_changelog_and_the_citation() -> None:
+    from fedsynth.version import __version__
+
+    released = re.search(r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d{2}-\d{2})$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert released is not None
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert released[1] == __version__
+    assert f"\nversion: {released[1]}\n" in citation
+    assert f"\ndate-released: {released[2]}\n" in citation

@@ -26,6 +26,7 @@ from fedsynth.pipeline.preprocess import clean, preprocess
 from fedsynth.pipeline.stats import measure, summarize_folder
 from fedsynth.pipeline.workspace import open_workspace
 from fedsynth.records.mark import TEXT, make_private
+from fedsynth.version import __version__
 from tests.commands import contents, fedsynth, generate, leftovers
 
 SMALL = ("generate", "-num-tasks", 12, "-num-dim", 2)
@@ -582,7 +583,7 @@ def test_odd_manifests_are_one_sentence_and_reach_no_path(done: Path, tmp_path: 
 def test_escape_codes_of_a_manifest_reach_no_terminal(done: Path) -> None:
     path = done / "meta/manifest.json"
     good = path.read_text()
-    for old in ('"niid"', '"remove_users"', '"0.1.0"', '"all_data"', "all_data_niid_0.json", '"users"'):
+    for old in ('"niid"', '"remove_users"', f'"{__version__}"', '"all_data"', "all_data_niid_0.json", '"users"'):
         path.write_text(good.replace(old, json.dumps("\x1b[31mred")))
         for command in (("preprocess", "-k", 5), CHAIN, ("stats",), ("generate", "-num-tasks", 3)):
             result = fedsynth(done, *command, check=None)

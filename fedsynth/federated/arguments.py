@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fedsynth.errors import UsageError
@@ -28,7 +28,7 @@ def check_positive(name: str, value: Any) -> None:
         raise UsageError(f"{name} is {value!r}, expected a positive number".replace("\n", " "))
 
 
-def ask(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+def must_return(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function that must return; one that raises StopIteration would end the caller's loop without a word."""
     try:
         return function(*arguments)
@@ -36,6 +36,11 @@ def ask(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         raise UsageError(
             f"{name} raised StopIteration, expected a value each time it is called; cycle through a list that may end"
         ) from error
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a name that is not among the known ones."""
+    return UsageError(f"unknown {what} {name!r}, expected one of {', '.join(map(repr, known))}")
 
 
 def check_description(user_id: Any, **others: Any) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from fedsynth.errors import DataError, UsageError
-from fedsynth.federated.dataset import AbstractDataset, DescribedDataset
+from fedsynth.federated.abstract_dataset import AbstractDataset, DescribedDataset
 from fedsynth.federated.distributed import DistributedContext
 from fedsynth.federated.draws import Draw, one_each
 from fedsynth.federated.torch import import_torch, on_pfls_device

@@ -517,7 +517,7 @@ def test_truth_is_claimed_only_while_the_data_that_was_opened_stands(done: Path,
 
 
 def test_data_replaced_while_it_is_opened_is_noticed(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import fedsynth.federated.loader as loader
+    import fedsynth.federated.leaf_dataset as loader
 
     def replace_meanwhile(path: Path) -> Any:
         found = original(path)

@@ -21,22 +21,26 @@ from fedsynth.cli.parsing import workers as workers_option
 from fedsynth.cli.partition import partition
 from fedsynth.cli.stats import stats
 from fedsynth.engine import open_engine
-from fedsynth.errors import UsageError
 from fedsynth.pipeline.checksums import verify as verify_folder
-from fedsynth.pipeline.options import Stage, remove_stage, sample_stage, split_stage
+from fedsynth.pipeline.choose import (
+    FRACTION,
+    MIN_SAMPLES,
+    NEW_USERS,
+    TRAIN_FRACTION,
+    USER_FRACTION,
+    VAL_FRACTION,
+    choose_sample,
+    choose_split,
+    choose_stages,
+)
+from fedsynth.pipeline.options import Stage, remove_stage
 from fedsynth.pipeline.preprocess import clean as clean_folder
 from fedsynth.pipeline.preprocess import preprocess as run_stages
 from fedsynth.records.layout import STAGE_FOLDERS
 from fedsynth.version import __version__
 
-FRACTION, USER_FRACTION, MIN_SAMPLES, TRAIN_FRACTION = 0.1, 0.01, 10, 0.9
-"""LEAF's defaults."""
-VAL_FRACTION, NEW_USERS = 0.1, 0.1
-"""Of what LEAF has not, where the options have no value."""
-
-
 _method = bare(
-    "-s", "method", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and deal them."
+    "-s", "sample", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and deal them."
 )
 _fraction = bare("--sf", "fraction", value=str(FRACTION), type=float, help="Fraction of all samples to take (0.1).")
 _user_fraction = bare(
@@ -131,10 +135,15 @@ def preprocess(
 @workers_option
 @scheduler_option
 @data_dir_option
-def sample(method: str | None, user_fraction: float | None, fraction: float | None, **options: Any) -> None:
+def sample(
+    sample: str | None,
+    user_fraction: float | None,
+    fraction: float | None,
+    sample_seed: int | None,
+    **options: Any,
+) -> None:
     """Sample all_data into sampled_data."""
-    seed = options.pop("sample_seed")
-    _run_one(_sample_stage(method or "niid", user_fraction, fraction, seed), **options)
+    _run_one(choose_sample(sample or "niid", fraction, user_fraction, sample_seed), **options)
 
 
 @fedsynth.command(cls=LeafCommand, name="remove-users")
@@ -169,7 +178,7 @@ def split(
 ) -> None:
     """Split the latest data into train and test, and where asked for val and new_users."""
     seed = options.pop("split_seed")
-    _run_one(_split_stage(split or "sample", train_fraction, val_fraction, new_users, seed, name), **options)
+    _run_one(choose_split(split or "sample", train_fraction, val_fraction, new_users, seed, name), **options)
 
 
 @fedsynth.command(cls=LeafCommand)
@@ -190,71 +199,18 @@ def clean(data_dir: Path) -> None:
         warn(note)
 
 
-def _stages(
-    *,
-    method: str | None,
-    user_fraction: float | None,
-    fraction: float | None,
-    min_samples: int | None,
-    split: str | None,
-    train_fraction: float | None,
-    val_fraction: float | None,
-    new_users: float | None,
-    sample_seed: int | None,
-    split_seed: int | None,
-    name: str,
-) -> list[Stage]:
-    """Return the stages that are asked for, in their order."""
-    stages = []
-    if method is not None:
-        stages.append(_sample_stage(method, user_fraction, fraction, sample_seed))
-    if min_samples is not None:
-        stages.append(remove_stage(min_samples))
-    if split is not None:
-        stages.append(_split_stage(split, train_fraction, val_fraction, new_users, split_seed, name))
-    if user_fraction is not None and method is None:
-        raise UsageError(f"--iu is {user_fraction:g}, which needs sampling by -s iid; add that, or leave --iu out")
-    sampling, splitting = ("-s", method), ("-t", split)
-    for flag, value, (needed, given) in (
-        ("--sf", fraction, sampling),
-        ("--tf", train_fraction, splitting),
-        ("--vf", val_fraction, splitting),
-        ("--new-users", new_users, splitting),
+def _stages(**options: Any) -> list[Stage]:
+    """Return the stages that are asked for, in their order; options without a stage that they are for are said."""
+    stages = choose_stages(**options)
+    for flag, value, needed, stage in (
+        ("--sf", options["fraction"], "-s", options["sample"]),
+        ("--tf", options["train_fraction"], "-t", options["split"]),
+        ("--vf", options["val_fraction"], "-t", options["split"]),
+        ("--new-users", options["new_users"], "-t", options["split"]),
     ):
-        if value is not None and given is None:
+        if value is not None and stage is None:
             warn(f"{flag} {value:g} has no effect without {needed}")
     return stages
-
-
-def _sample_stage(method: str, user_fraction: float | None, fraction: float | None, sample_seed: int | None) -> Stage:
-    if user_fraction is not None and method != "iid":
-        raise UsageError(
-            f"--iu is {user_fraction:g}, which makes no sense with -s {method}; use -s iid, or leave --iu out"
-        )
-    return sample_stage(
-        method,
-        fraction=FRACTION if fraction is None else fraction,
-        user_fraction=USER_FRACTION if user_fraction is None else user_fraction,
-        seed=sample_seed,
-    )
-
-
-def _split_stage(
-    method: str,
-    train_fraction: float | None,
-    val_fraction: float | None,
-    new_users: float | None,
-    split_seed: int | None,
-    name: str,
-) -> Stage:
-    return split_stage(
-        method,
-        fraction=TRAIN_FRACTION if train_fraction is None else train_fraction,
-        val_fraction=val_fraction or 0.0,
-        new_users=new_users or 0.0,
-        seed=split_seed,
-        dataset=name,
-    )
 
 
 def _run(

@@ -77,11 +77,11 @@ def sample_stage(method: str, *, fraction: float, user_fraction: float, seed: in
         reads=(ALL_DATA,),
         labels={SAMPLED: (method, *map(fraction_label, shares))},
         parameters={"method": method, "fraction": fraction, **of_users},
-        plan=_choose(planners, method, "method"),
+        plan=_choose(planners, method, "sample"),
         seed=_asked_seed(seed),
         pools=method == "iid",
         seed_file=_seed_file("sampling_seed", option="--smplseed", script="utils/sample.py"),
-        called={"seed": "sample_seed"},
+        called={"method": "sample", "seed": "sample_seed"},
     )
 
 

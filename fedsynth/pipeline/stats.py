@@ -106,18 +106,19 @@ def measure_file(job: MeasureJob, progress: Progress) -> Tally:
 
 
 def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> Description:
-    """Return LEAF's statistics and all measures of a folder, in one pass that checks its files to the end.
+    """Return LEAF's statistics and all measures of a folder, or of one file, in one pass that checks all to the end.
 
     Holds one user's values, and for each user a size and numbers of labels. features: whether x is parsed.
     Raises StageError if the folder has no users or is stale, DataError if a file is damaged, a user is in two files,
     `meta/truth.npz` belongs to another dataset, or anything of it changes meanwhile.
     """
-    files = json_files(folder)
+    files = [folder] if folder.is_file() else json_files(folder)
+    meta = meta_dir(settled(files[0].parent).parent)
     with unchanged(files):
         origin = find_origin(folder)
         with _damage_first(files):
             users, counts, parts = _users(folder, files)
-            truth = find_truth(origin, meta_dir(settled(folder).parent), users, counts)
+            truth = find_truth(origin, meta, users, counts)
         known = None if isinstance(truth, NoTruth) else truth
         why_not = truth.reason if isinstance(truth, NoTruth) else ""
         meter = Meter(counts, known, no_truth=why_not, features=features, names=users)
@@ -128,17 +129,22 @@ def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, ba
     return Description(summarize(counts), meter.measures(), origin.note, origin.label_names, origin.called)
 
 
-def measure(folder: str | Path, *, features: bool = True) -> dict[str, Any]:
+def measure(folder: str | Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> dict[str, Any]:
     """Return what `stats --json` prints of a folder of LEAF files: LEAF's statistics and the measures by their keys.
 
     `left_out` says why each other measure does not apply. For the rest see `describe`.
     """
-    path = Path(folder)
-    _refuse_file(path)
-    settle(settled(path).parent)
-    if not in_use(path):
-        raise StageError(f"{path}: missing or empty, expected LEAF data; name another folder")
-    return describe(path, features=features).as_json()
+    path = require_data(Path(folder))
+    return describe(path, features=features, engine=engine, bar=bar).as_json()
+
+
+def require_data(folder: Path) -> Path:
+    """Return a folder that is ready to be read. Raises StageError if nothing is in it, or it is a file."""
+    _refuse_file(folder)
+    settle(settled(folder).parent)
+    if not in_use(folder):
+        raise StageError(f"{folder}: missing or empty, expected LEAF data; name another folder")
+    return folder
 
 
 def draw(folder: Path, name: str, description: Description) -> list[Path]:

@@ -27,6 +27,8 @@ FOLDERS = (ALL_DATA, *STAGE_FOLDERS, VAL, NEW_USERS)
 
 DATA, META = "data", "meta"
 """LEAF's names of the data folder and of the one for records beside it."""
+CHECKSUMS = "dir-checksum.md5"
+"""LEAF's name, in the folder for records, of the file with the MD5 sums of all data files."""
 
 
 def settled(folder: Path) -> Path:

@@ -1,18 +1,15 @@
-"""`fedsynth.export`, what the command of that name does, for Python: nothing is printed."""
+"""`fedsynth.export`."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
+from fedsynth.api.arguments import folder_path
+from fedsynth.api.running import choose_bar
 from fedsynth.cli.history import command_lines
-from fedsynth.engine import Progress, open_engine
-from fedsynth.pipeline.export import Exported, ExportedFolder, ExportWish, export_folders
-from fedsynth.pipeline.run import no_bar
-
-__all__ = ["Exported", "ExportedFolder", "export"]
+from fedsynth.engine import open_engine
+from fedsynth.pipeline.export import Exported, ExportWish, export_folders
 
 
 def export(
@@ -58,26 +55,15 @@ def export(
     """
     names = None if folders is None else [os.fspath(folder) for folder in folders]
     wish = ExportWish(to=to, folders=names, dtype=dtype, features=features)
+    paths = folder_path("data_dir", data_dir), folder_path("out", out)
     with open_engine(workers, scheduler) as engine:
-        place, target = (Path(path) if engine.local else Path(path).absolute() for path in (data_dir, out))
+        source, target = paths if engine.local else (path.absolute() for path in paths)
         return export_folders(
-            place,
+            source,
             target,
             wish,
             overwrite=overwrite,
             engine=engine,
-            bar=_show_bar if progress else no_bar,
+            bar=choose_bar(progress),
             commands=command_lines,
         )
-
-
-@contextlib.contextmanager
-def _show_bar(what: str, users: int) -> Iterator[Progress]:
-    from tqdm.auto import tqdm  # looks for a notebook when it is imported
-
-    with tqdm(total=users or None, desc=what, unit="user") as bar:
-
-        def advance(users: int) -> None:
-            bar.update(users)
-
-        yield advance

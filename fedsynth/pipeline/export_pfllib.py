@@ -42,7 +42,9 @@ class Numbered:
             place = delivery.new / folder.name
             place.mkdir()
             jobs = [
-                NumberedJob(one.path, place, {user: numbers[user] for user in one.users}, codes, self.dtype)
+                NumberedJob(
+                    one.path, place, {user: numbers[user] for user in one.users if user in numbers}, codes, self.dtype
+                )
                 for one in folder.surveys
             ]
             with self.bar(f"export {folder.name}", len(users)) as progress:

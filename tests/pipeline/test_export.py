@@ -252,7 +252,7 @@ def test_folders_are_splits_of_their_names(cwd: Path, tmp_path: Path) -> None:
 
 
 def test_pfllib_has_objects_where_shapes_differ(tmp_path: Path) -> None:
-    users = {"a": ([[1, 2], [3]], ["u", "v"]), "b": ([[4.5], [5.5]], ["v", "v"])}
+    users = {"none": ([], []), "a": ([[1, 2], [3]], ["u", "v"]), "b": ([[4.5], [5.5]], ["v", "v"])}
     for side in ("train", "test"):
         write(tmp_path, users).rename(tmp_path / "data" / side)
         (tmp_path / "data" / side).rename(tmp_path / "moved.json")

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import check_description, whole_number
+from fedsynth.federated.arguments import AssertedError, check_description, whole_number
 from fedsynth.federated.beside_pfl import introduce, stands_for
 from fedsynth.federated.distributed import current_context
 from fedsynth.federated.slices import Arrays, count_samples, slice_samples, take_samples
@@ -283,7 +283,7 @@ class DatasetSplit(AbstractDataset):
         given = {"fraction": fraction, "min_train_size": min_train_size, "min_val_size": min_val_size}
         for name, value in given.items():
             if value is not None:
-                raise UsageError(f"{name} is {value}, expected None: a DatasetSplit was split beforehand")
+                raise AssertedError(f"{name} is {value}, expected None: a DatasetSplit was split beforehand")
         return self._train_dataset, self._val_dataset
 
     def get_worker_partition(self) -> DatasetSplit:

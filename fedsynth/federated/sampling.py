@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import whole_number
+from fedsynth.federated.arguments import AssertedError, whole_number
 from fedsynth.federated.distributed import current_context
 from fedsynth.federated.draws import Pin, note_pin
 
@@ -86,7 +86,7 @@ class DirichletDataSampler:
         if self._alpha.ndim == 0:
             self._alpha = np.full(len(classes), self._alpha)
         if self._alpha.shape != (len(classes),):
-            raise UsageError(
+            raise AssertedError(
                 f"alpha has shape {self._alpha.shape}, expected one number for each of {len(classes)} classes in labels"
             )
         if not (np.isfinite(self._alpha).all() and (self._alpha > 0).all()):
@@ -96,14 +96,14 @@ class DirichletDataSampler:
         self._samples = [np.flatnonzero(labels == label) for label in classes]
 
     def __call__(self, n: int) -> list[int]:
-        """Return n indices, by class."""
-        counts = np.random.multinomial(n, self._proportions())
-        drawn = [np.random.choice(samples, count) for samples, count in zip(self._samples, counts, strict=True)]
+        """Return n indices, by class. NumPy's functions get the arguments that pfl-research gives them."""
+        counts = np.random.multinomial(n, pvals=self._proportions())
+        drawn = [np.random.choice(samples, size=count) for samples, count in zip(self._samples, counts, strict=True)]
         indices: list[int] = np.concatenate(drawn).tolist()
         return indices
 
     def _proportions(self) -> NDArray[np.float64]:
-        proportions = np.random.dirichlet(self._alpha)
+        proportions = np.random.dirichlet(alpha=self._alpha)
         if np.isfinite(proportions).all():
             return proportions
         # All gamma variables underflowed: a tiny alpha leaves one class, drawn by its share of alpha.
@@ -146,7 +146,7 @@ class CrossSiloUserSampler:
         silos = _silos(user_ids, silo_to_user_ids, context.world_size if num_silos is None else num_silos)
         num_nodes, rest = divmod(context.world_size, context.local_size)
         if rest:
-            raise UsageError(
+            raise AssertedError(
                 f"{context.world_size} workers with {context.local_size} on this node, expected as many on every node"
             )
         samplers = [get_user_sampler(sampling_type, users) for users in silos.values()]
@@ -164,7 +164,7 @@ class CrossSiloUserSampler:
     def assign_silo_to_process(num_silos: int, num_nodes: int, num_local_processes: int) -> dict[int, list[int]]:
         """Return for each worker the numbers of its silos; worker = node * num_local_processes + local rank."""
         if num_silos < num_nodes:
-            raise UsageError(f"{num_silos} silos for {num_nodes} nodes, expected at least one silo for each node")
+            raise AssertedError(f"{num_silos} silos for {num_nodes} nodes, expected at least one silo for each node")
         dealt: dict[int, list[int]] = {}
         for node in range(num_nodes):
             silos = range(num_silos)[node::num_nodes]
@@ -258,7 +258,7 @@ def _silos(
 ) -> Mapping[Hashable, Sequence[Any]]:
     if given is None:
         if user_ids is None:
-            raise UsageError("got neither user_ids nor silo_to_user_ids, expected one of the two")
+            raise AssertedError("got neither user_ids nor silo_to_user_ids, expected one of the two")
         if whole_number("num_silos", num_silos) < 1:
             raise UsageError(f"num_silos is {num_silos}, expected at least 1, or None for one a worker")
         user_ids = list(user_ids)

@@ -9,7 +9,7 @@ from fedsynth.errors import StageError, named
 from fedsynth.leaf.plan import StagePlan
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
-from fedsynth.records.layout import data_files
+from fedsynth.records.layout import data_names
 from fedsynth.records.manifest import StageRecord, differences
 from fedsynth.records.origin import WAY_OUT
 
@@ -24,7 +24,7 @@ def require_same(workspace: Workspace, stage: Stage, source: Path) -> StageRecor
     found = {file.folder for file in record.inputs}
     if found != {source.name}:
         raise StageError(f"{here}: made from {', '.join(found)}, now it would be made from {source.name}; {WAY_OUT}")
-    changed = differences(record.inputs, source, data_files(source))
+    changed = differences(record.inputs, source, data_names(source))
     for name in stage.folders:
         changed += outputs_changed(workspace, record, name)
     if changed:
@@ -49,7 +49,7 @@ def require_same_parameters(workspace: Workspace, stage: Stage) -> StageRecord:
 def outputs_changed(workspace: Workspace, record: StageRecord, folder: str) -> list[str]:
     """Return all in one of a stage's folders that is no longer as the stage left it, a few words for each."""
     place = workspace.data_dir / folder
-    return differences(record.outputs, place, data_files(place))
+    return differences(record.outputs, place, data_names(place))
 
 
 def check_left(stage: Stage, plan: StagePlan, source: Path) -> None:

@@ -126,7 +126,8 @@ def split_stage(method: str, *, fraction: float, seed: int | None, dataset: str)
 
 def _seed_file(name: str, *, option: str, script: str) -> SeedFile:
     """Return LEAF's file for a seed, with its comment, which names LEAF's own scripts."""
-    comment = f"# {name} used by sampling script - supply as {option} to preprocess.sh or --seed to {script}"
+    theirs = "--seed"
+    comment = f"# {name} used by sampling script - supply as {option} to preprocess.sh or {theirs} to {script}"
     return SeedFile(f"{name}.txt", comment)
 
 

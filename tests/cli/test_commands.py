@@ -101,6 +101,21 @@ def test_unknown_option_is_an_error_that_suggests_the_nearest(args: list[str], n
     assert f"did you mean {nearest}?" in result.stderr
 
 
+@pytest.mark.parametrize("dashes", ["-", "--"])
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("verify sums {}data-dir=nowhere", "data-dir"),
+        ("generate {}num-tasks 0", "num-tasks"),
+        ("generate -num-tasks 5 {}seed=-5", "seed"),
+    ],
+)
+def test_errors_name_options_as_they_were_typed(line: str, option: str, dashes: str, tmp_path: Path) -> None:
+    (tmp_path / "sums").touch()
+    message = fedsynth(tmp_path, *line.format(dashes).split(), check=None).stderr
+    assert f" {dashes}{option}" in message
+
+
 def test_users_left_out_are_counted_and_ten_are_named(tmp_path: Path, write_leaf: WriteLeaf) -> None:
     write_leaf({"large": ([1, 2], [1, 2]), **{f"small{number}": ([1], [1]) for number in range(12)}})
     result = fedsynth(tmp_path, "preprocess", "-t", "sample")

@@ -432,6 +432,7 @@ def storages(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Any], 
 
 
 def test_user_states_are_kept_by_user_and_key(storages: Callable[[Any], Any]) -> None:
+    pfl()
     from pfl.exception import UserNotFoundError
 
     def program(m: Any) -> Any:

@@ -109,14 +109,17 @@ def generate(
     """Generate all_data/all_data.json and the ground truth."""
     from fedsynth.pipeline.generate import generate as run_generator
     from fedsynth.processes.dataset import Dataset  # NumPy: 100 ms that only this command pays
-    from fedsynth.processes.registry import choose_process
+    from fedsynth.processes.registry import PROCESSES, choose_process
 
     chosen = choose_process(model)
     given = _given(context, options)
     for name in given:
         if name not in chosen.options:
             allowed = ", ".join(_dashed(option) for option in chosen.options)
-            raise UsageError(f"{_dashed(name)} makes no sense with -model {model}, which takes {allowed}; leave it out")
+            takers = [other for other, process in PROCESSES.items() if name in process.options]
+            way_out = " or ".join(f"-model {other}" for other in takers)
+            found = f"{_dashed(name)} makes no sense with -model {model}, which takes {allowed}"
+            raise UsageError(f"{found}; leave it out, or use {way_out}")
     sizes = options["sizes"]
     if sizes is not None:
         options["sizes"] = parse_sizes(sizes)

@@ -58,7 +58,8 @@ class LeafCommand(click.Command):
         for word in args[: args.index("--")] if "--" in args else args:
             name = word.partition("=")[0]
             if name.startswith("-") and name != "-" and not _NUMBER.match(name) and name not in known:
-                raise UsageError(f"no option {name}{_suggestion(name, known)}; `{ctx.command_path} --help` lists all")
+                meant = _suggestion(name, known) or f"; `{ctx.command_path} --help` lists all"
+                raise UsageError(f"no option {name}{meant}")
         self._check_negative(ctx, args)
         ctx.meta[_TYPED] = {word.partition("=")[0] for word in args}
         return super().parse_args(ctx, args)

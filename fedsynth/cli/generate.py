@@ -118,8 +118,8 @@ def generate(
             allowed = ", ".join(_dashed(option) for option in chosen.options)
             takers = [other for other, process in PROCESSES.items() if name in process.options]
             way_out = " or ".join(f"-model {other}" for other in takers)
-            found = f"{_dashed(name)} makes no sense with -model {model}, which takes {allowed}"
-            raise UsageError(f"{found}; leave it out, or use {way_out}")
+            problem = f"{_dashed(name)} makes no sense with -model {model}, which takes {allowed}"
+            raise UsageError(f"{problem}; leave it out, or use {way_out}")
     sizes = options["sizes"]
     if sizes is not None:
         options["sizes"] = parse_sizes(sizes)

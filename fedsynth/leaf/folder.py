@@ -27,7 +27,8 @@ def write_folder(folder: Path, users: Mapping[str, Any], *, num_shards: int = 1,
 
     x, y: arrays, tensors or sequences of JSON values, of one length. Users are asked for twice, one at a time: for the
     numbers of samples, which stand first, and for the samples. overwrite: replace a folder's data files; one that holds
-    anything else is kept beside, as `NAME.kept`. Raises StageError if other files are there and not to be replaced, DataError, naming the user, for samples that JSON can't hold, UsageError for more shards than users.
+    anything else is kept beside, as `NAME.kept`. Raises StageError if other files are there and not to be replaced,
+    DataError, naming the user, for samples that JSON can't hold, UsageError for more shards than users.
     """
     names = list(users)
     if not 1 <= num_shards <= len(names):

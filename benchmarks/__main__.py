@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import loading, partition, pipeline, scale, shifts
+from benchmarks import exporting, loading, partition, pipeline, scale, shifts
 from benchmarks.measure import HEADER, Row
 
 
@@ -29,6 +29,7 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     yield from shifts.rows(folder, options.pairs)
     yield from loading.rows(folder, options.pairs)
     yield from partition.rows(folder, options.pairs)
+    yield from exporting.rows(folder, options.pairs)
     if options.large:
         yield from pipeline.large_rows(folder)
         yield from partition.large_rows(folder)

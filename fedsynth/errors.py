@@ -25,6 +25,11 @@ def named(parameter: str) -> str:
     return f"\u27e6{parameter}\u27e7"
 
 
+def install_extra(requirement: str, extra: str) -> str:
+    """Return how to install what only an extra has, from a clone and elsewhere: fedsynth is on no package index."""
+    return f"run `pip install '.[{extra}]'` where fedsynth was cloned, or `pip install '{requirement}'` anywhere"
+
+
 class FedsynthError(Exception):
     """Base of all errors that fedsynth raises on purpose.
 

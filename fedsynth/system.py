@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 try:
@@ -207,6 +208,17 @@ def standard_error_silenced() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextlib.contextmanager
+def main_module_hidden() -> Iterator[None]:
+    """Keep processes that are started in the block from running the caller's script first, as spawned ones would."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def start_process_helper() -> None:

@@ -183,6 +183,7 @@ SMALL = ("generate", "-num-tasks", 12, "-num-dim", 2)
 OTHER = (*SMALL, "-seed", 5)
 SEEDS = ("--smplseed", 3, "--spltseed", 4)
 OTHER_CHAIN = ("preprocess", "-s", "--sf", 0.8, "-k", 6, "-t", "user", "--tf", 0.5, *SEEDS)
+SIDES = ("split", "-t", "sample", "--tf", 0.7, "--vf", 0.2, "--new-users", 0.3, "--spltseed", 2)
 REWRITE = ("preprocess", "-s", "iid", "--iu", 0.5, "--sf", 1.0, *SEEDS)
 CRASHES = {
     "generate": ((), SMALL),
@@ -193,6 +194,10 @@ CRASHES = {
     "split": ((SMALL,), SPLIT),
     "split over another": ((SMALL, CHAIN), ("split", "-t", "user", "--spltseed", 9, "--overwrite")),
     "clean": ((SMALL, CHAIN), ("clean",)),
+    "four sides": ((SMALL,), SIDES),
+    "two sides over four": ((SMALL, SIDES), (*SPLIT, "--overwrite")),
+    "four sides over two": ((SMALL, CHAIN), (*SIDES, "--overwrite")),
+    "clean of four sides": ((SMALL, SIDES), ("clean",)),
 }
 """By name: the commands before, and the command that crashes."""
 
@@ -237,7 +242,18 @@ def test_crash_before_any_change_leaves_whole_folders_and_the_rerun_ends_right(
 
 
 @pytest.mark.parametrize(
-    "name", ["generate over other data", "chain over another", "split over another", "clean", "chain"]
+    "name",
+    [
+        "generate over other data",
+        "chain over another",
+        "split over another",
+        "clean",
+        "chain",
+        "four sides",
+        "two sides over four",
+        "four sides over two",
+        "clean of four sides",
+    ],
 )
 def test_after_any_crash_the_next_command_finds_all_of_the_old_or_all_of_the_new(
     name: str, crasher: Crasher, tmp_path: Path

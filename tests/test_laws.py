@@ -61,13 +61,23 @@ def copied(source: Path, target: Path) -> Path:
 
 WORDS = ("archive", "x", "split", "generate", "train", "all_data", "making", "committed", "trash", "synthetic_hist.png")
 ENDINGS = ("", ".old", ".partial", ".ready", ".new", ".kept", ".pool", ".json", ".json.new", "-1", ".lock")
-FOLDERS = ("data", "data/train", "data/sampled_data", "data/all_data/deep", "meta", "data/.fedsynth-1", "data/.arrays")
+FOLDERS = (
+    "data",
+    "data/train",
+    "data/val",
+    "data/sampled_data",
+    "data/all_data/deep",
+    "meta",
+    "data/.fedsynth-1",
+    "data/.arrays",
+)
 COMMANDS = (
     SMALL,
     (*SMALL, "-seed", 5, "--overwrite"),
     CHAIN,
     (*OTHER, "--overwrite"),
     ("split", "-t", "user", "--overwrite"),
+    ("split", "-t", "sample", "--tf", 0.7, "--vf", 0.2, "--new-users", 0.2, "--overwrite"),
     ("clean",),
     ("stats",),
     ("stats", "train"),
@@ -95,7 +105,7 @@ def plant(rng: random.Random, cwd: Path, canary: Path) -> dict[str, str]:
         if kind == "folder":
             place.mkdir()
             place = place / rng.choice(("notes.txt", ".fedsynth.txt", "record.json", "change.json"))
-        if place.suffix == ".json" and place.parent.name in ("train", "sampled_data"):
+        if place.suffix == ".json" and place.parent.name in ("train", "val", "sampled_data"):
             continue  # would make the stage unreadable, which is another law's matter
         place.write_text(text)
         planted[text] = str(place.relative_to(cwd))
@@ -510,7 +520,7 @@ def test_truth_is_claimed_only_while_the_data_that_was_opened_stands(done: Path,
 
 
 def test_data_replaced_while_it_is_opened_is_noticed(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import fedsynth.federated.loader as loader
+    import fedsynth.federated.leaf_dataset as loader
 
     def replace_meanwhile(path: Path) -> Any:
         found = original(path)

@@ -207,6 +207,28 @@ def test_a_source_that_changed_makes_the_data_stale(tmp_path: Path, source: Path
     run(tmp_path, "preprocess", "-s", "niid")
 
 
+@pytest.mark.parametrize("what", ["read samples", "partition"])
+def test_a_source_that_changes_while_it_is_read_leaves_nothing(tmp_path: Path, source: Path, what: str) -> None:
+    """It is replaced by other samples of as many rows once the labels are read, or once the samples are."""
+    from fedsynth.errors import DataError
+    from fedsynth.partitioners.request import Request
+    from fedsynth.pipeline.partition import partition_source
+    from fedsynth.pipeline.run import no_bar
+    from fedsynth.pipeline.wish import Wish
+
+    def bar(text: str, number: int) -> Any:
+        if text == what:
+            np.savez(source, x=X + 1, y=Y)
+        return no_bar(text, number)
+
+    wish = Wish(source=source, request=Request(scheme="iid", users=20), x=["x"])
+    with pytest.raises(DataError, match=r"own.npz: changed while it was read; run the same command again"):
+        partition_source(tmp_path / "data", wish, bar=bar)
+    assert not (tmp_path / "data/all_data").exists() and not (tmp_path / "meta/truth.npz").exists()
+    partition_source(tmp_path / "data", wish)
+    assert sum(len(user["y"]) for user in users(tmp_path / "data/all_data").values()) == 600
+
+
 def test_levels_are_reached_and_the_same_knob_gives_the_same_bytes(tmp_path: Path, source: Path) -> None:
     wish = ("partition", "own.npz", "--x", "x", "--users", 20, "--scheme", "inner-dirichlet")
     levels = ("--target", "label.jensen_shannon=0.4", "--target", "quantity.gini=0.3")

@@ -283,6 +283,43 @@ def test_split_by_sample_parts_each_users_samples(file: File, fraction: float, s
 
 
 @FEW
+@given(
+    files(min_users=3), st.floats(0.01, 0.6), st.floats(0.01, 0.39), st.sampled_from([0, 0.4, 0.7]), st.integers(0, 9)
+)
+def test_four_sides_part_everything_of_any_file(
+    file: File, fraction: float, val_fraction: float, new_users: float, seed: int
+) -> None:
+    source = take_apart(file.text)
+    users = [user for user in source.users if len(source.samples[user]) >= 2]
+    fractions = {"fraction": fraction, "val_fraction": val_fraction, "new_users": new_users}
+    stage = split_stage("sample", **fractions, seed=seed, dataset="synthetic")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            data = run(Path(folder), file.text, stage)
+        except StageError as error:
+            assert "no samples are left" in str(error)
+            assert not users or (new_users and len(users) < 3) or min(len(source.samples[user]) for user in users) < 3
+            return
+        found = {name: output(data / name, file) for name in stage.folders}
+    new: list[str] = []
+    if new_users:
+        whole = found.pop("new_users")
+        new = whole.users
+        assert_whole(whole, source, [user for user in users if user in whole.samples])
+    assert len(new) == int(new_users * len(users))
+    split = [user for user in users if user not in new]
+    assert found["train"].users == found["test"].users == split
+    assert found["val"].users == [user for user in split if len(source.samples[user]) >= 3]
+    for side in found.values():
+        assert side.data_order == side.users
+        assert_hierarchies_follow(side, source)
+    for user in split:
+        sides = [side.samples.get(user, []) for side in found.values()]
+        assert all(side == sorted(side, key=number) for side in sides)
+        assert sorted((sample for side in sides for sample in side), key=number) == source.samples[user]
+
+
+@FEW
 @given(files(min_users=2), st.floats(0.01, 0.99), st.integers(0, 99))
 def test_split_by_user_parts_the_users(file: File, fraction: float, seed: int) -> None:
     source = take_apart(file.text)

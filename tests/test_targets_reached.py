@@ -95,6 +95,19 @@ def choose_targets(rng: random.Random, parameters: ShiftsParameters) -> dict[str
     return {knob: (wish, found[wish]) for knob, wish in chosen.items() if wish in found}
 
 
+def test_levels_to_ask_for_are_those_that_the_knobs_give() -> None:
+    """Of noise, too: that its level moves what is asked for labels is what makes the order of solving matter."""
+    noisy = []
+    for seed in range(40):
+        rng = random.Random(seed)
+        fixed, knobs = draw_setting(rng, 50)
+        chosen = choose_targets(rng, ShiftsParameters(**fixed, **knobs))
+        if "label_noise" in chosen:
+            assert 1 - chosen["label_noise"][1] == pytest.approx(knobs["label_noise"], abs=0.05)
+            noisy.append(chosen["label_noise"][1] < 1)
+    assert sum(noisy) >= 5
+
+
 @pytest.mark.parametrize("run", range(RUNS))
 def test_levels_of_the_files_are_those_asked_for(run: int, tmp_path: Path) -> None:
     """Over 100 settings: of each some knobs are given, and the others are to be found from the levels they gave."""
@@ -226,15 +239,17 @@ def test_levels_of_given_sizes_are_reached_and_the_command_says_the_sizes(tmp_pa
 
 
 def test_data_in_the_way_is_found_before_solving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fedsynth.cli import targets
+    from fedsynth.pipeline import generator
+    from fedsynth.pipeline.target import make_targets
 
     options = ["-num-tasks", 40, "-model", "shifts", "-num-dim", 12, "-max-samples", 50, "-mean-size", 20]
     fedsynth(tmp_path, "generate", *options)
     solved: list[Any] = []
-    monkeypatch.setattr(targets, "solve", lambda *args, **more: solved.append(args))
+    monkeypatch.setattr(generator, "solve", lambda *args, **more: solved.append(args))
     other = Dataset(ShiftsParameters(40, num_dim=9))
     with pytest.raises(StageError, match="made with num_dim 12"):
-        targets.solve_targets(other, ["label.hellinger=0.5"], {}, tmp_path / "data", overwrite=False)
+        levels = make_targets({"label.hellinger": 0.5})
+        generator.generate_levels(tmp_path / "data", other, levels, given={}, command=repr)
     assert solved == []
     said = fedsynth(tmp_path, "generate", *options, "-target", "label.hellinger=0.5", "-seed", 1, check=1).stderr
     assert "-seed 931231, but -seed 1 was asked for" in said
@@ -281,7 +296,11 @@ def small(**changes: Any) -> ShiftsParameters:
         ({"num_tasks": 1}, {"label.jensen_shannon": 0.2}, r"1 user .* 0.000 \(chance\) to 0.000"),
         ({"num_classes": 1}, {"label.jensen_shannon": 0.2}, r"1 class: 0.000 \(chance\) to 0.000"),
         ({"num_classes": 1}, {"concept.oracle_accuracy": 0.9}, r"1.000 to 1.000"),
-        ({"min_samples": 1, "max_samples": 1, "mean_size": 1}, {"label.jensen_shannon": 0.5}, "can't be reached"),
+        (
+            {"min_samples": 1, "max_samples": 1, "mean_size": 1},
+            {"label.jensen_shannon": 0.5},
+            "of 1 sample and 5 classes",
+        ),
         ({"min_samples": 1, "max_samples": 1, "mean_size": 1}, {"quantity.gini": 0.5}, "0.000 to 0.000"),
         ({"concept_dims": 9}, {"feature.between_share": 0.5}, "can't be reached"),
         ({"label_noise": 0.5}, {"label.jensen_shannon": 0.9}, "can't be reached"),

@@ -1,4 +1,4 @@
-"""The commands: the only code that knows click, tqdm and exit statuses; everything else computes and returns."""
+"""The commands: the only code that knows click and exit statuses; everything else computes and returns."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 OUT_OF_MEMORY = "out of memory; free some or raise its limit, use fewer workers, or split the data into smaller files"
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 _MEMORY_MESSAGES = ("can't start new thread", "failed to map segment", "annot allocate memory")
 """How Python, NumPy and the system's loader of libraries say it, in errors of other kinds."""
 
@@ -23,13 +25,13 @@ def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | Non
 
     args: without the program's name, sys.argv's if None; defaults: by command, then by option. Results that standard
     output has no room for fail the command at its end, when all the rest is done; where it is closed, or nobody reads
-    it any more (`| head -1`), they are left out without a word. From the end of the process on, Ctrl-C is ignored.
+    it any more (`| head -1`), they are left out without a word. From the end of the process on, Ctrl-C is ignored; a
+    caller who goes on has it, and all else that is the process's, as it was.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for products as small as these its threads only spin
-    threading.excepthook = _report_from_thread
     status = 1
     try:
-        status = _run(sys.argv[1:] if args is None else list(args), defaults)
+        with _as_a_program():
+            status = _run(sys.argv[1:] if args is None else list(args), defaults)
     except BaseException as error:
         if not _lacks_memory(error):
             raise
@@ -37,6 +39,22 @@ def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | Non
     atexit.unregister(_ignore_interrupts)
     atexit.register(_ignore_interrupts)
     sys.exit(status)
+
+
+@contextlib.contextmanager
+def _as_a_program() -> Iterator[None]:
+    """Set what is the whole process's as a command needs it, and put back at the end what was there."""
+    interrupted, hook, threads = signal.getsignal(signal.SIGINT), threading.excepthook, os.environ.get(_BLAS_THREADS)
+    os.environ.setdefault(_BLAS_THREADS, "1")  # for products as small as these its threads only spin
+    threading.excepthook = _report_from_thread
+    try:
+        yield
+    finally:
+        threading.excepthook = hook
+        if threads is None:
+            os.environ.pop(_BLAS_THREADS, None)
+        if signal.getsignal(signal.SIGINT) is not interrupted and interrupted is not None:
+            signal.signal(signal.SIGINT, interrupted)
 
 
 def _run(args: list[str], defaults: Mapping[str, Any] | None) -> int:
@@ -57,10 +75,7 @@ def _run(args: list[str], defaults: Mapping[str, Any] | None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("fedsynth"):
             raise
-        _write_error(
-            f"{error.name} is not installed for {sys.executable}; "
-            "run `pip install -e .` where main.py is, as the README's first command does"
-        )
+        _write_error(f"{error.name} is not installed for {sys.executable}; {_way_to_install(error.name or '')}")
         return 1
     except BaseException as error:
         if _lacks_memory(error):
@@ -73,6 +88,13 @@ def _run(args: list[str], defaults: Mapping[str, Any] | None) -> int:
         with contextlib.suppress(OSError):
             close_output()
         return status
+
+
+def _way_to_install(module: str) -> str:
+    """Return what to do where a module is missing that fedsynth requires: by whether this runs from a clone."""
+    if Path(__file__).parents[2].joinpath("main.py").is_file():
+        return "run `pip install -e .` where main.py is, as the README's first command does"
+    return f"run `pip install {'pillow' if module == 'PIL' else module.partition('.')[0]}`"
 
 
 def _import_hashes() -> None:

@@ -10,6 +10,7 @@ import click
 
 from fedsynth.cli.compare import compare, fit
 from fedsynth.cli.console import progress_bar, show_differences, show_result, warn
+from fedsynth.cli.export import export
 from fedsynth.cli.generate import generate
 from fedsynth.cli.output import say
 from fedsynth.cli.parsing import DATASET_NAME, LeafCommand, bare, dataset_name, option
@@ -20,20 +21,26 @@ from fedsynth.cli.parsing import workers as workers_option
 from fedsynth.cli.partition import partition
 from fedsynth.cli.stats import stats
 from fedsynth.engine import open_engine
-from fedsynth.errors import UsageError
 from fedsynth.pipeline.checksums import verify as verify_folder
-from fedsynth.pipeline.options import Stage, remove_stage, sample_stage, split_stage
+from fedsynth.pipeline.choose import (
+    FRACTION,
+    MIN_SAMPLES,
+    NEW_USERS,
+    TRAIN_FRACTION,
+    USER_FRACTION,
+    VAL_FRACTION,
+    choose_sample,
+    choose_split,
+    choose_stages,
+)
+from fedsynth.pipeline.options import Stage, remove_stage
 from fedsynth.pipeline.preprocess import clean as clean_folder
 from fedsynth.pipeline.preprocess import preprocess as run_stages
 from fedsynth.records.layout import STAGE_FOLDERS
 from fedsynth.version import __version__
 
-FRACTION, USER_FRACTION, MIN_SAMPLES, TRAIN_FRACTION = 0.1, 0.01, 10, 0.9
-"""LEAF's defaults."""
-
-
 _method = bare(
-    "-s", "method", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and deal them."
+    "-s", "sample", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and deal them."
 )
 _fraction = bare("--sf", "fraction", value=str(FRACTION), type=float, help="Fraction of all samples to take (0.1).")
 _user_fraction = bare(
@@ -45,6 +52,20 @@ _min_samples = bare(
 _split = bare("-t", "split", value="sample", metavar="[user|sample]", help="Split the users, or each user's samples.")
 _train_fraction = bare(
     "--tf", "train_fraction", value=str(TRAIN_FRACTION), type=float, help="Fraction for training (0.9)."
+)
+_val_fraction = bare(
+    "--vf",
+    "val_fraction",
+    value=str(VAL_FRACTION),
+    type=float,
+    help="Fraction for validation, into val (absent: none; without a value: 0.1); less than 1 with --tf.",
+)
+_new_users = bare(
+    "--new-users",
+    "new_users",
+    value=str(NEW_USERS),
+    type=float,
+    help="With -t sample: fraction of the users to keep whole, in new_users (absent: none; without a value: 0.1).",
 )
 _sample_seed = option(
     "--smplseed", "sample_seed", type=int, help="Seed of sampling; absent or negative: one is chosen."
@@ -64,6 +85,7 @@ fedsynth.add_command(partition)
 fedsynth.add_command(stats)
 fedsynth.add_command(compare)
 fedsynth.add_command(fit)
+fedsynth.add_command(export)
 
 
 @fedsynth.command(cls=LeafCommand)
@@ -73,6 +95,8 @@ fedsynth.add_command(fit)
 @_min_samples
 @_split
 @_train_fraction
+@_val_fraction
+@_new_users
 @_sample_seed
 @_split_seed
 @_no_checksum
@@ -112,10 +136,15 @@ def preprocess(
 @workers_option
 @scheduler_option
 @data_dir_option
-def sample(method: str | None, user_fraction: float | None, fraction: float | None, **options: Any) -> None:
+def sample(
+    sample: str | None,
+    user_fraction: float | None,
+    fraction: float | None,
+    sample_seed: int | None,
+    **options: Any,
+) -> None:
     """Sample all_data into sampled_data."""
-    seed = options.pop("sample_seed")
-    _run_one(_sample_stage(method or "niid", user_fraction, fraction, seed), **options)
+    _run_one(choose_sample(sample or "niid", fraction, user_fraction, sample_seed), **options)
 
 
 @fedsynth.command(cls=LeafCommand, name="remove-users")
@@ -132,16 +161,25 @@ def remove_users(min_samples: int | None, **options: Any) -> None:
 @fedsynth.command(cls=LeafCommand)
 @_split
 @_train_fraction
+@_val_fraction
+@_new_users
 @_split_seed
 @overwrite_option
 @dataset_name
 @workers_option
 @scheduler_option
 @data_dir_option
-def split(split: str | None, train_fraction: float | None, name: str, **options: Any) -> None:
-    """Split the latest data into train and test."""
+def split(
+    split: str | None,
+    train_fraction: float | None,
+    val_fraction: float | None,
+    new_users: float | None,
+    name: str,
+    **options: Any,
+) -> None:
+    """Split the latest data into train and test, and where asked for val and new_users."""
     seed = options.pop("split_seed")
-    _run_one(_split_stage(split or "sample", train_fraction, seed, name), **options)
+    _run_one(choose_split(split or "sample", train_fraction, val_fraction, new_users, seed, name), **options)
 
 
 @fedsynth.command(cls=LeafCommand)
@@ -155,69 +193,37 @@ def verify(data_dir: Path, checksums: Path) -> int:
 @fedsynth.command(cls=LeafCommand)
 @data_dir_option
 def clean(data_dir: Path) -> None:
-    """Remove the four stage folders; all_data stays."""
+    """Remove the stages' folders; all_data stays."""
     cleaned = clean_folder(data_dir)
     say(f"removed {', '.join(cleaned.removed)}" if cleaned.removed else "nothing to remove")
     for note in cleaned.notes:
         warn(note)
 
 
-def _stages(
-    *,
-    method: str | None,
-    user_fraction: float | None,
-    fraction: float | None,
-    min_samples: int | None,
-    split: str | None,
-    train_fraction: float | None,
-    sample_seed: int | None,
-    split_seed: int | None,
-    name: str,
-) -> list[Stage]:
-    """Return the stages that are asked for, in their order."""
-    stages = []
-    if method is not None:
-        stages.append(_sample_stage(method, user_fraction, fraction, sample_seed))
-    if min_samples is not None:
-        stages.append(remove_stage(min_samples))
-    if split is not None:
-        stages.append(_split_stage(split, train_fraction, split_seed, name))
-    if user_fraction is not None and method is None:
-        raise UsageError(f"--iu is {user_fraction:g}, which needs sampling by -s iid; add that, or leave --iu out")
-    for flag, value, needed in (("--sf", fraction, ("-s", method)), ("--tf", train_fraction, ("-t", split))):
-        if value is not None and needed[1] is None:
-            warn(f"{flag} {value:g} has no effect without {needed[0]}")
+def _stages(**options: Any) -> list[Stage]:
+    """Return the stages that are asked for, in their order; options without a stage that they are for are said."""
+    stages = choose_stages(**options)
+    for flag, value, needed, stage in (
+        ("--sf", options["fraction"], "-s", options["sample"]),
+        ("--tf", options["train_fraction"], "-t", options["split"]),
+        ("--vf", options["val_fraction"], "-t", options["split"]),
+        ("--new-users", options["new_users"], "-t", options["split"]),
+    ):
+        if value is not None and stage is None:
+            warn(f"{flag} {value:g} has no effect without {needed}")
     return stages
 
 
 def _point_out_idle(options: Mapping[str, Any]) -> None:
     """Warn of seeds and names that no stage takes."""
     for flag, name, needed, stage in (
-        ("--smplseed", "sample_seed", "-s", "method"),
+        ("--smplseed", "sample_seed", "-s", "sample"),
         ("--spltseed", "split_seed", "-t", "split"),
         ("--name", "name", "-t", "split"),
     ):
         value = options[name]
         if value not in (None, DATASET_NAME) and options[stage] is None:
             warn(f"{flag} {value} has no effect without {needed}")
-
-
-def _sample_stage(method: str, user_fraction: float | None, fraction: float | None, sample_seed: int | None) -> Stage:
-    if user_fraction is not None and method != "iid":
-        raise UsageError(
-            f"--iu is {user_fraction:g}, which makes no sense with -s {method}; use -s iid, or leave --iu out"
-        )
-    return sample_stage(
-        method,
-        fraction=FRACTION if fraction is None else fraction,
-        user_fraction=USER_FRACTION if user_fraction is None else user_fraction,
-        seed=sample_seed,
-    )
-
-
-def _split_stage(method: str, train_fraction: float | None, split_seed: int | None, name: str) -> Stage:
-    fraction = TRAIN_FRACTION if train_fraction is None else train_fraction
-    return split_stage(method, fraction=fraction, seed=split_seed, dataset=name)
 
 
 def _run(

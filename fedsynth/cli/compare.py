@@ -74,7 +74,7 @@ def fit(
     scheduler: str | None,
 ) -> None:
     """Print the command that makes a size-and-label twin of a folder (all_data), and how alike they are."""
-    from fedsynth.cli.targets import command_line
+    from fedsynth.cli.command_line import shortest_command
     from fedsynth.pipeline.fit import fit as fit_folder  # NumPy
     from fedsynth.pipeline.stats import find_folder
     from fedsynth.processes.dataset import Dataset
@@ -86,7 +86,7 @@ def fit(
     if fitted.origin:
         warn(fitted.origin)
     sizes = _keep_sizes(fitted.parameters.sizes, sizes_file)
-    command = command_line(Dataset(fitted.parameters), Path("data"), sizes)
+    command = shortest_command(Dataset(fitted.parameters), Path("data"), sizes)
     _show({"command": command, **fitted.as_json()} if as_json else [command, "", *fitted.lines()])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,6 @@ from fedsynth.cli.parsing import (
     workers,
 )
 from fedsynth.engine import open_engine
-from fedsynth.errors import UsageError
-
-_ALPHA = (
-    "-alpha has no effect on the data: it adds the same to the logits of all classes, so that the largest stays the "
-    "largest; as in the published program"
-)
 
 
 def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
@@ -107,54 +101,39 @@ def generate(
     **options: Any,
 ) -> None:
     """Generate all_data/all_data.json and the ground truth."""
-    from fedsynth.pipeline.generate import generate as run_generator
+    from fedsynth.cli.command_line import shortest_command
+    from fedsynth.cli.targets import progress_line, target_lines
+    from fedsynth.pipeline.generator import NO_EFFECT, choose_parameters, generate_levels
+    from fedsynth.pipeline.target import parse_target
     from fedsynth.processes.dataset import Dataset  # NumPy: 100 ms that only this command pays
-    from fedsynth.processes.registry import PROCESSES, choose_process
 
-    chosen = choose_process(model)
-    given = _given(context, options)
-    for name in given:
-        if name not in chosen.options:
-            allowed = ", ".join(_dashed(option) for option in chosen.options)
-            takers = [other for other, process in PROCESSES.items() if name in process.options]
-            way_out = " or ".join(f"-model {other}" for other in takers)
-            problem = f"{_dashed(name)} makes no sense with -model {model}, which takes {allowed}"
-            raise UsageError(f"{problem}; leave it out, or use {way_out}")
+    said = {name: options[name] for name in _given(context, options)}
     sizes = options["sizes"]
-    if sizes is not None:
-        options["sizes"] = parse_sizes(sizes)
-        _refuse_beside_sizes(given)
-    parameters = chosen.parameters(**{name: options[name] for name in chosen.options if options[name] is not None})
-    dataset = Dataset(parameters, stream=stream, num_shards=num_shards)
+    defaults = {name: value for name, value in options.items() if value is not None}
+    given = dict(said) if sizes is None else {**said, "sizes": parse_sizes(sizes)}
+    dataset = Dataset(choose_parameters(model, given, defaults), stream=stream, num_shards=num_shards)
+    levels = [parse_target(text) for text in targets]
     if "alpha" in given:
-        warn(_ALPHA)
-    found: Mapping[str, Any] = {}
-    lines: Sequence[str] = ()
-    if targets:
-        from fedsynth.cli.targets import solve_targets
-
-        said = {**{name: options[name] for name in given}, "sizes": sizes}
-        dataset, found, lines = solve_targets(dataset, targets, said, data_dir, overwrite=overwrite)
+        warn(f"-alpha {NO_EFFECT}")
     with open_engine(workers, scheduler) as engine:
-        folder = data_dir if engine.local else data_dir.absolute()
-        result = run_generator(folder, dataset, overwrite=overwrite, engine=engine, bar=progress_bar, found=found)
-    show_result(result)
-    for line in lines:
-        click.echo(line)
+        made = generate_levels(
+            data_dir if engine.local else data_dir.absolute(),
+            dataset,
+            levels,
+            given=given,
+            command=lambda solved: shortest_command(solved, data_dir, sizes),
+            overwrite=overwrite,
+            engine=engine,
+            bar=progress_bar,
+            solving=progress_line,
+        )
+    show_result(made.stage)
+    if made.levels:
+        for line in target_lines(made.levels):
+            click.echo(line)
+        click.echo(f"the same without solving: {shortest_command(made.dataset, data_dir, sizes)}")
 
 
 def _given(context: click.Context, options: dict[str, Any]) -> list[str]:
     """Return the options on the command line; what main.py says of clusters is for the process that has any."""
     return [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-
-
-def _refuse_beside_sizes(given: Sequence[str]) -> None:
-    for name in given:
-        if name in ("mean_size", "sigma_samples", "min_samples", "max_samples"):
-            raise UsageError(
-                f"-sizes is given, and {_dashed(name)}, which would choose others; leave one of the two out"
-            )
-
-
-def _dashed(name: str) -> str:
-    return f"-{name.replace('_', '-')}"

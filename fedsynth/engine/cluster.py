@@ -172,7 +172,9 @@ def open_cluster(address: str) -> Iterator[Cluster]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise EngineError("a Dask cluster needs Dask, which is not installed: pip install 'fedsynth[dask]'") from error
+        raise EngineError(
+            "a Dask cluster needs Dask, which is not installed: pip install 'dask >= 2024.1' 'distributed >= 2024.1'"
+        ) from error
     with _quiet():
         _check_reachable(address)
         try:

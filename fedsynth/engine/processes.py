@@ -22,7 +22,13 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from fedsynth.errors import EngineError, FedsynthError
-from fedsynth.system import interrupts_held, release_interrupts, standard_error_silenced, start_process_helper
+from fedsynth.system import (
+    interrupts_held,
+    main_module_hidden,
+    release_interrupts,
+    standard_error_silenced,
+    start_process_helper,
+)
 
 Jobs = Iterator[Any]
 Function = Callable[[Any, Callable[[int], None]], Any]
@@ -65,7 +71,7 @@ class _Worker:
             self._process: SpawnProcess = context.Process(target=_serve, args=(other,), daemon=True)
             try:
                 start_process_helper()
-                with interrupts_held(), standard_error_silenced():
+                with interrupts_held(), standard_error_silenced(), main_module_hidden():
                     self._process.start()
             except OSError as error:
                 self.pipe.close()

@@ -12,7 +12,8 @@ from fedsynth.federated.federated_dataset import (
     FederatedDatasetBase,
     FederatedDatasetMixture,
 )
-from fedsynth.federated.loader import LeafDataset, load, load_splits
+from fedsynth.federated.leaf_dataset import LeafDataset
+from fedsynth.federated.loader import load, load_splits
 from fedsynth.federated.partition import partition_by_dirichlet_class_distribution
 from fedsynth.federated.pytorch import PyTorchDataDataset, PyTorchFederatedDataset, PyTorchTensorDataset
 from fedsynth.federated.replace import replace_pfl

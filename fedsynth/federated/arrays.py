@@ -59,6 +59,15 @@ def read_arrays(file: LazyLeafFile, user: int, types: ArrayTypes) -> Samples:
     return (x, y) if like == user else (x[:0].copy(), y[:0].copy())
 
 
+def read_first(file: LazyLeafFile, types: ArrayTypes) -> Samples | None:
+    """Decode the first user in the data who has samples, None if nobody has. Raises DataError as `read_arrays`."""
+    found = file.first_samples()
+    try:
+        return None if found is None else (_to_array(found[0], types.features), _to_array(found[1], types.labels))
+    except ValueError as error:
+        raise DataError(f"{file.path}: its first user has {error}") from error
+
+
 def _first_with_samples(file: LazyLeafFile) -> int:
     """Return 0 if there is none."""
     return next((user for user, size in enumerate(file.num_samples) if size), 0)

@@ -10,110 +10,26 @@ A program written against `pfl.data.dataset` works with these, and pfl-research'
 
 from __future__ import annotations
 
-import abc
 import copy
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import AssertedError, check_description, whole_number
+from fedsynth.federated.abstract_dataset import AbstractDataset as AbstractDataset
+from fedsynth.federated.abstract_dataset import AbstractDatasetType as AbstractDatasetType
+from fedsynth.federated.abstract_dataset import DescribedDataset as DescribedDataset
+from fedsynth.federated.arguments import AssertedError, whole_number
 from fedsynth.federated.beside_pfl import introduce, stands_for
 from fedsynth.federated.distributed import current_context
-from fedsynth.federated.slices import Arrays, count_samples, slice_samples, take_samples
+from fedsynth.federated.slices import Arrays, count_samples, map_arrays, shape_of, slice_samples, take_samples
 from fedsynth.federated.splitting import Minima, checked_indices
+from fedsynth.words import counted
 
 DEFAULT_FRACTION = 0.8
-
-
-@stands_for("dataset")
-class AbstractDataset(abc.ABC):
-    """What a user's dataset answers, whatever holds its samples."""
-
-    @property
-    @abc.abstractmethod
-    def raw_data(self) -> Any:
-        """All samples, in the form that the class describes."""
-
-    @property
-    @abc.abstractmethod
-    def user_id(self) -> str | None:
-        """Who the user is, None if nobody said."""
-
-    @property
-    @abc.abstractmethod
-    def metadata(self) -> dict[str, Any]:
-        """What else is known about the user."""
-
-    @property
-    @abc.abstractmethod
-    def train_kwargs(self) -> dict[str, Any]:
-        """Arguments for the model's training on this user."""
-
-    @property
-    @abc.abstractmethod
-    def eval_kwargs(self) -> dict[str, Any]:
-        """Arguments for the model's evaluation on this user."""
-
-    @abc.abstractmethod
-    def __len__(self) -> int:
-        """Return the number of samples."""
-
-    @abc.abstractmethod
-    def iter(self, batch_size: int | None) -> Iterable[Any]:
-        """Yield all samples in order, in batches of at most `batch_size`; None: in one."""
-
-    @abc.abstractmethod
-    def split(
-        self, fraction: float | None = None, min_train_size: int | None = None, min_val_size: int | None = None
-    ) -> tuple[AbstractDataset, AbstractDataset]:
-        """Return a train and a validation dataset."""
-
-    @abc.abstractmethod
-    def get_worker_partition(self) -> AbstractDataset:
-        """Return this worker's share of the samples; all workers' shares together are the dataset."""
-
-
-AbstractDatasetType = TypeVar("AbstractDatasetType", bound=AbstractDataset)
-
-
-class DescribedDataset(AbstractDataset):
-    """A dataset that holds its user's description; nothing given is an empty dict, shared with nobody.
-
-    Raises UsageError for a description that is something else, as one argument given for another is.
-    """
-
-    def __init__(
-        self,
-        user_id: str | None,
-        metadata: dict[str, Any] | None,
-        train_kwargs: dict[str, Any] | None,
-        eval_kwargs: dict[str, Any] | None,
-    ) -> None:
-        introduce()
-        check_description(user_id, metadata=metadata, train_kwargs=train_kwargs, eval_kwargs=eval_kwargs)
-        self._user_id = user_id
-        self._metadata = {} if metadata is None else metadata
-        self._train_kwargs = {} if train_kwargs is None else train_kwargs
-        self._eval_kwargs = {} if eval_kwargs is None else eval_kwargs
-
-    @property
-    def user_id(self) -> str | None:
-        return self._user_id
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        return self._metadata
-
-    @property
-    def train_kwargs(self) -> dict[str, Any]:
-        return self._train_kwargs
-
-    @property
-    def eval_kwargs(self) -> dict[str, Any]:
-        return self._eval_kwargs
 
 
 @stands_for("dataset")
@@ -145,6 +61,18 @@ class Dataset(DescribedDataset):
 
     def __len__(self) -> int:
         return self._size
+
+    def __getitem__(self, index: int) -> Any:
+        """Return a sample, nested as raw_data is: so a torch DataLoader takes a user. IndexError beyond the last."""
+        return map_arrays(self._raw_data, lambda array: array[index])
+
+    def __repr__(self) -> str:
+        user = "without a name" if self._user_id is None else json.dumps(str(self._user_id), ensure_ascii=False)
+        return f"<{type(self).__name__} {user}: {', '.join([counted(self._size, 'sample'), *self._shapes()])}>"
+
+    def _shapes(self) -> list[str]:
+        """Return the shape and type of a sample's parts, by their names where they have some."""
+        return []
 
     def iter(self, batch_size: int | None) -> Iterator[Arrays]:
         """Yield raw_data whole for None, else consecutive slices of at most `batch_size` samples, the last one shorter.
@@ -227,14 +155,19 @@ class TabularDataset(Dataset):
         super().__init__((features, labels), user_id, metadata, train_kwargs, eval_kwargs, val_indices)
 
     @property
-    def features(self) -> Any:
+    def features(self) -> NDArray[Any]:
         """The samples' features, [n, ...]."""
-        return self._raw_data[0]
+        features: NDArray[Any] = self._raw_data[0]
+        return features
 
     @property
-    def labels(self) -> Any:
+    def labels(self) -> NDArray[Any]:
         """The samples' labels, [n, ...]."""
-        return self._raw_data[1]
+        labels: NDArray[Any] = self._raw_data[1]
+        return labels
+
+    def _shapes(self) -> list[str]:
+        return [f"x {shape_of(self.features)}", f"y {shape_of(self.labels)}"]
 
 
 @stands_for("dataset")

@@ -2,167 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fedsynth.errors import DataError, StageError, UsageError
-from fedsynth.federated.arrays import ArrayTypes, Samples, read_arrays
 from fedsynth.federated.dataset import AbstractDataset, DatasetSplit, TabularDataset
-from fedsynth.federated.disk_cache import CachedArrays, cache_folder, cached_arrays
 from fedsynth.federated.federated_dataset import FederatedDataset
+from fedsynth.federated.leaf_dataset import LeafDataset
 from fedsynth.federated.pytorch import PyTorchTensorDataset
 from fedsynth.federated.sampling import UserSampler, get_user_sampler
 from fedsynth.federated.torch import check_device, to_tensor
-from fedsynth.leaf.lazy import LazyLeafFile
-from fedsynth.records.layout import TEST, TRAIN, data_files, json_files, meta_dir, settled
-from fedsynth.records.origin import find_origin, unchanged
-from fedsynth.truth import NoTruth, Truth, find_truth, true_models
-
-
-class LeafDataset:
-    """The users of a folder of LEAF files, or of one file; `dataset[user_id]` is a `TabularDataset`.
-
-    Features are [n, d] `dtype`, labels [n] `label_dtype`; what is not numbers stays in arrays of objects, [n] strings
-    for instance. A user without samples has features (0, d) like the file's first user who has some, (0,) if nobody
-    has. A user's entry in hierarchies is in metadata["hierarchy"], and where there is ground truth with clusters, the
-    number of their cluster is in metadata["cluster"].
-
-    Opening reads the heads of the files; a file's places are found when one of its users is first asked for, and a
-    user is decoded each time when asked for. In memory stay the heads and 16 bytes a user. Files are never left open
-    (the cache's are, as long as this or a view of theirs lives); threads, and DataLoader's processes, may share the
-    dataset, which pickles without the data.
-
-    cache: keep arrays on disk, in a hidden folder beside the files (True) or in the one given. The first use decodes
-    the whole file, later ones map it: users are then read-only views of these maps. Caches are made anew when a file
-    has changed, and not made for a file whose samples are not all numbers of one shape.
-
-    Raises StageError for a folder without files or a cache that can't be written, UsageError for a dtype that is not of
-    numbers, DataError for files that are not LEAF's, for a user in two files, and, when users are asked for, if a file
-    changed since it was opened, or if the ground truth beside the folder belongs to another dataset.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        dtype: DTypeLike = np.float64,
-        label_dtype: DTypeLike = np.int64,
-        cache: bool | str | Path = False,
-    ) -> None:
-        path = self._path = Path(path)
-        self._types = ArrayTypes.of(dtype, label_dtype)
-        present = [path] if path.is_file() else data_files(path)
-        with unchanged(present):
-            self._origin = find_origin(path)
-            self._files = [LazyLeafFile(file) for file in present or json_files(path)]
-        self._places = _positions(self._files)
-        self._cache_folder = cache_folder(path, cache)
-        self._cached: dict[int, CachedArrays | None] = {}
-        self._truth: Truth | NoTruth | None = None
-
-    @property
-    def user_ids(self) -> list[str]:
-        """The users, file by file in sorted order, in each in the order of the file."""
-        return list(self._places)
-
-    @property
-    def num_samples(self) -> list[int]:
-        """The number of samples of each of `user_ids`."""
-        return [count for file in self._files for count in file.num_samples]
-
-    @property
-    def hierarchies(self) -> list[Any] | None:
-        """The hierarchy of each of `user_ids`, None for users of a file without; None if no file has any."""
-        if all(file.hierarchies is None for file in self._files):
-            return None
-        return [entry for file in self._files for entry in (file.hierarchies or [None] * len(file.users))]
-
-    @property
-    def label_names(self) -> list[str] | None:
-        """What labels 0, 1, ... stand for; None where nobody said so: see `fedsynth partition`."""
-        return list(self._origin.label_names) or None
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, user_id: object) -> bool:
-        return user_id in self._places
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __getitem__(self, user_id: str) -> TabularDataset:
-        """Return a user's dataset. Raises KeyError for a user who is not there, DataError for damaged data."""
-        try:
-            number, position = self._places[user_id]
-        except KeyError:
-            raise KeyError(f"no user {user_id!r} among the {len(self)} in {self._path}") from None
-        features, labels = self._samples(number, position)
-        return TabularDataset(features, labels, user_id=user_id, metadata=self._metadata(user_id))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cached": {}, "_truth": None}
-
-    def _samples(self, number: int, position: int) -> Samples:
-        file = self._files[number]
-        if self._cache_folder is None:
-            return read_arrays(file, position, self._types)
-        file.check_unchanged()
-        if number not in self._cached:
-            self._cached[number] = cached_arrays(file, self._types, self._cache_folder)
-        cached = self._cached[number]
-        return read_arrays(file, position, self._types) if cached is None else cached.user(position)
-
-    def true_model(self, user_id: str) -> NDArray[np.float64]:
-        """Return the model that a user's labels come from: w [D+1, C], row 0 the bias.
-
-        Raises StageError if there is no ground truth, KeyError for a user who is not there, DataError as opening does.
-        """
-        truth = self._find_truth()
-        if isinstance(truth, NoTruth):
-            folder = self._files[0].path.parent
-            raise StageError(f"{folder}: the true models are not known, {truth.reason}; generate data to have them")
-        if not truth.has_models:
-            raise StageError(
-                f"{self._files[0].path.parent}: there are no true models, the data was partitioned and not generated; "
-                "generate data to have them"
-            )
-        model: NDArray[np.float64] = true_models(truth, [self._numbers[user_id]])[0]
-        return model
-
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {user: number for number, user in enumerate(self._places)}
-
-    def _find_truth(self) -> Truth | NoTruth:
-        """Return the truth about all users, in their order, or why there is none."""
-        if self._truth is None:
-            meta = meta_dir(settled(self._files[0].path.parent).parent)
-            with unchanged([file.path for file in self._files]):
-                for file in self._files:
-                    file.check_unchanged()
-                try:
-                    self._truth = find_truth(self._origin, meta, self.user_ids, self.num_samples)
-                except DataError:
-                    find_origin(self._path)  # the data may be stale by now: then that is what is wrong
-                    raise
-        return self._truth
-
-    def _metadata(self, user_id: str) -> dict[str, Any]:
-        metadata: dict[str, Any] = {}
-        number, position = self._places[user_id]
-        hierarchies = self._files[number].hierarchies
-        if hierarchies is not None:
-            metadata["hierarchy"] = hierarchies[position]
-        truth = self._find_truth()
-        if isinstance(truth, Truth) and truth.cluster is not None:
-            metadata["cluster"] = int(truth.cluster[self._numbers[user_id]])
-        return metadata
+from fedsynth.records.layout import TEST, TRAIN
+from fedsynth.records.origin import require_made_together
 
 
 def load(
@@ -178,7 +34,7 @@ def load(
     label_dtype: DTypeLike = np.int64,
     cache: bool | str | Path = False,
 ) -> FederatedDataset:
-    """Return the users of data_dir/subset: train, test, all_data or another stage's folder.
+    """Return the users of data_dir/subset: train, val, test, new_users, all_data or another stage's folder.
 
     user_sampler: 'random', 'minimize_reuse' or a function that draws an id; seed: see FederatedDatasetBase;
     framework: 'numpy' for `TabularDataset`s, 'torch' for `PyTorchTensorDataset`s (features, labels); device: where
@@ -195,6 +51,7 @@ def load(
 def load_splits(
     data_dir: str | Path = "data",
     *,
+    val: str = TEST,
     user_sampler: str | UserSampler = "random",
     seed: int | None = None,
     framework: str = "numpy",
@@ -204,23 +61,27 @@ def load_splits(
     label_dtype: DTypeLike = np.int64,
     cache: bool | str | Path = False,
 ) -> FederatedDataset:
-    """Return the users who are in data/train and data/test, each a `DatasetSplit` of the two, in train's order.
+    """Return the users who are in data/train and data/VAL, each a `DatasetSplit` of the two, in train's order.
 
-    The arguments are those of `load`; weights count the samples of the train part. Raises StageError if there is no
-    such user, as after splitting by user, and what `load` raises.
+    val: the folder of the validation part. The other arguments are those of `load`; weights count the samples of the
+    train part. Raises UsageError if val is train, StageError if the two are not of the same split or no user is in
+    both, as after splitting by user, and what `load` raises.
     """
     convert = _converter(framework, device)
-    train, val = (
+    if val == TRAIN:
+        raise UsageError(f"val is {val!r}, expected another folder than the train part's, such as 'test' or 'val'")
+    train, held_out = (
         LeafDataset(Path(data_dir) / subset, dtype=dtype, label_dtype=label_dtype, cache=cache)
-        for subset in (TRAIN, TEST)
+        for subset in (TRAIN, val)
     )
-    users = [user for user in train if user in val]
+    require_made_together(Path(data_dir), {TRAIN: train._origin, val: held_out._origin})
+    users = [user for user in train if user in held_out]
     if not users:
         raise StageError(
-            f"{data_dir}: no user is in both {TRAIN} and {TEST}, expected the users' samples to be split between them; "
-            "preprocess again and split by sample instead of by user"
+            f"{data_dir}: no user is in both {TRAIN} and {val}, expected the users' samples to be split between them; "
+            "name another folder, or preprocess again and split by sample instead of by user"
         )
-    return _federated(train, users, partial(_load_split, train, val, convert), user_sampler, seed, weights)
+    return _federated(train, users, partial(_load_split, train, held_out, convert), user_sampler, seed, weights)
 
 
 def _federated(
@@ -277,17 +138,3 @@ def _to_tensors(device: Any | None, user: TabularDataset) -> AbstractDataset:
     except (TypeError, ValueError) as error:
         raise UsageError(f'user "{user.user_id}": {error} Expected a dtype and label_dtype that torch has') from error
     return PyTorchTensorDataset(tensors, user_id=user.user_id, metadata=user.metadata)
-
-
-def _positions(files: Sequence[LazyLeafFile]) -> dict[str, tuple[int, int]]:
-    """Return each user's file and position in it. Raises DataError for a user in two files."""
-    places: dict[str, tuple[int, int]] = {}
-    for number, file in enumerate(files):
-        for position, user in enumerate(file.users):
-            if user in places:
-                raise DataError(
-                    f'user "{user}" is in {files[places[user][0]].path} and in {file.path}, expected each user in one '
-                    "file; rename one of the two"
-                )
-            places[user] = number, position
-    return places

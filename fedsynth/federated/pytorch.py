@@ -16,7 +16,7 @@ from fedsynth.federated.dataset import AbstractDataset, Dataset, DescribedDatase
 from fedsynth.federated.distributed import current_context
 from fedsynth.federated.draws import Draw
 from fedsynth.federated.federated_dataset import FederatedDataset
-from fedsynth.federated.slices import Arrays
+from fedsynth.federated.slices import Arrays, shape_of
 from fedsynth.federated.torch import import_torch
 from fedsynth.federated.user_loader import ReadAhead, UserLoader
 
@@ -48,6 +48,15 @@ class PyTorchTensorDataset(Dataset):
         elif isinstance(tensors, torch.Tensor):
             tensors = (tensors,)
         super().__init__(tensors, user_id, metadata, train_kwargs, eval_kwargs, val_indices)
+
+    def __getitem__(self, index: int) -> Any:
+        """Return a sample, a tuple of tensors, or a dict where they were given in one."""
+        sample, keys = super().__getitem__(index), self._keys
+        return sample if keys is None else dict(zip(keys, sample, strict=True))
+
+    def _shapes(self) -> list[str]:
+        names = [f"{key} " for key in self._keys] if self._keys else [""] * len(self._raw_data)
+        return [f"{name}{shape_of(tensor)}" for name, tensor in zip(names, self._raw_data, strict=True)]
 
     def iter(self, batch_size: int | None) -> Iterator[Any]:
         """Yield batches as `Dataset` does, as dicts where the tensors were given in one."""

@@ -53,6 +53,12 @@ def take_samples(arrays: Arrays, indices: Any) -> Arrays:
     return map_arrays(arrays, lambda array: array[indices])
 
 
+def shape_of(array: Any) -> str:
+    """Return the shape of one sample, and its type: `[60] float64`."""
+    shape, dtype = [int(size) for size in array.shape[1:]], str(array.dtype).removeprefix("torch.")
+    return f"{shape} {dtype}" if shape else dtype
+
+
 def _each_array(arrays: Arrays) -> Iterator[Any]:
     if isinstance(arrays, dict):
         arrays = arrays.values()

@@ -15,7 +15,7 @@ def import_torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise ImportError('PyTorch is not installed; run `pip install "fedsynth[torch]"`') from error
+        raise ImportError('PyTorch is not installed; run `pip install "torch >= 2.2"`') from error
     return torch
 
 

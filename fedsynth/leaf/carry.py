@@ -9,7 +9,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import compress, zip_longest
+from heapq import merge
+from itertools import compress, groupby, repeat
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class CopyJob:
     @property
     def users(self) -> int:
         """Number of users to deal with, for progress bars."""
-        return max(len(plan.users) for plan in self.plans.values())
+        return len(set[str]().union(*(plan.users for plan in self.plans.values())))
 
 
 def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Output]:
@@ -61,12 +62,24 @@ def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Outp
             source = stack.enter_context(_located(source, next(iter(plans))))
         reader = stack.enter_context(SampleReader(source))
         writers = {path: stack.enter_context(_writer(path, plan)) for path, plan in plans.items()}
-        for picks in zip_longest(*(plan.picks for plan in plans.values())):
-            for pick, writer in zip(picks, writers.values(), strict=True):
-                if pick is not None:
-                    _write_pick(pick, reader, writer)
+        for picks in _rounds(plans):
+            for path, pick in picks:
+                _write_pick(pick, reader, writers[path])
             progress(1)
         return {path: writer.finish() for path, writer in writers.items()}
+
+
+def _rounds(plans: Mapping[Path, FilePlan]) -> Iterator[list[tuple[Path, Pick]]]:
+    """Yield all picks of one user after another, in the source's order where the plans keep it."""
+    picks = merge(*(zip(repeat(path), plan.picks) for path, plan in plans.items()), key=_position)
+    if len(plans) == 1:
+        yield from ([pick] for pick in picks)
+    else:
+        yield from (list(group) for _, group in groupby(picks, _position))
+
+
+def _position(pick: tuple[Path, Pick]) -> int:
+    return 0 if isinstance(pick[1], Pooled) else pick[1].user
 
 
 def _writer(path: Path, plan: FilePlan) -> LeafWriter:

@@ -53,6 +53,11 @@ class LeafWalk:
         self._num_samples: dict[str, int] | None = None
         self._found: dict[str, int] = {}
 
+    @property
+    def offset(self) -> int:
+        """Where in the file the walk is, in bytes."""
+        return self._scanner.offset
+
     def to_data(self) -> bool:
         """Walk to where the data starts; return whether users and num_samples stand before it."""
         for key in self._keys:
@@ -153,7 +158,7 @@ def check_head(path: Path, head: dict[str, Any]) -> dict[str, int]:
         twice = next(user for user, times in Counter(users).items() if times > 1)
         raise DataError(f'{path}: user "{twice}" is listed twice in users; merge or rename the two')
     counts = _list_of(path, head, "num_samples", int)
-    if any(count < 0 for count in counts):
+    if min(counts, default=0) < 0:
         raise DataError(f"{path}: num_samples holds {min(counts)}, a count can't be negative; generate the file again")
     lists = {"num_samples": counts}
     if head.get("hierarchies") is not None:
@@ -197,6 +202,8 @@ def _list_of(path: Path, head: dict[str, Any], key: str, kind: type) -> list[Any
     if not isinstance(values, list):
         found = "none" if key not in head else type(values).__name__
         raise DataError(f'{path}: expected a list "{key}", found {found}; generate or fetch the file again')
+    if {*map(type, values)} <= {kind}:
+        return values
     for value in values:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             found = _shown(repr(value))
@@ -218,7 +225,7 @@ def _decode_value(scanner: Scanner, key: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise scanner.error(f'"{_shown(key)}" can not be read ({error})', offset) from error
     if key == "num_samples" and isinstance(value, list):
-        for count in value:
-            if isinstance(count, int) and not -(10**_COUNT_DIGITS) < count < 10**_COUNT_DIGITS:
-                raise scanner.error(f'"num_samples" holds a number of more than {_COUNT_DIGITS} digits', offset)
+        whole = [count for count in value if isinstance(count, int)]
+        if not -(10**_COUNT_DIGITS) < min(whole, default=0) <= max(whole, default=0) < 10**_COUNT_DIGITS:
+            raise scanner.error(f'"num_samples" holds a number of more than {_COUNT_DIGITS} digits', offset)
     return value

@@ -75,6 +75,22 @@ class LazyLeafFile:
         """Whether nothing stands after the data; the file is walked through to tell."""
         return self._walk().ends_with_data
 
+    def find_users(self) -> None:
+        """Find where the users are now, and not when one is first asked for: copies by pickle know it then."""
+        self._walk()
+
+    def first_samples(self) -> tuple[list[Any], list[Any]] | None:
+        """Return x and y of the first user in the data who has samples, without looking for others; None: nobody has.
+
+        Raises DataError for a file that is damaged before or there.
+        """
+        with self._opened() as file:
+            for name, _, text in LeafWalk(file, self.path).users():
+                x, y = self._decode(self.users.index(name), text, exact=False)
+                if x:
+                    return x, y
+        return None
+
     def trust_early_head(self) -> None:
         """Take note that the file, as it is, ends with the data, which another process has found and kept."""
         self._head_is_early = True

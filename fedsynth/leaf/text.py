@@ -56,12 +56,22 @@ def sample_texts(samples: NDArray[Any]) -> list[bytes]:
 def encode_rows(rows: NDArray[Any]) -> bytes:
     """Return rows [n, D] of finite numbers as `[a, b], [c, d]`, every float as Python's `repr` writes it."""
     text = encode(rows)[1:-1]
+    marked = _other_notation(rows) if rows.dtype.kind == "f" else None
+    return text if marked is None else _rewrite(text, rows, marked)
+
+
+def has_other_notation(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which rows hold a float that orjson writes otherwise than Python: [n]."""
+    marked = _other_notation(rows)
+    return np.zeros(len(rows), np.bool_) if marked is None else np.asarray(marked.any(axis=1))
+
+
+def _other_notation(rows: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Return which floats orjson writes otherwise than Python, [n, D], or None if it is none of them."""
     magnitudes = np.abs(rows)
-    if rows.dtype.kind != "f" or magnitudes.size == 0:
-        return text
-    if magnitudes.min() >= _REPR_BELOW and magnitudes.max() < _REPR_FROM:
-        return text
-    return _rewrite(text, rows, ((magnitudes < _REPR_BELOW) & (magnitudes > 0)) | (magnitudes >= _REPR_FROM))
+    if magnitudes.size == 0 or (magnitudes.min() >= _REPR_BELOW and magnitudes.max() < _REPR_FROM):
+        return None
+    return np.asarray(((magnitudes < _REPR_BELOW) & (magnitudes > 0)) | (magnitudes >= _REPR_FROM))
 
 
 def encode(values: NDArray[Any]) -> bytes:

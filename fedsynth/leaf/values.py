@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +58,31 @@ def read_values(path: Path, wants_x: Callable[[], bool], progress: Progress = no
     text and values. Raises DataError, naming file and user or byte, just as `read_index` does.
     """
     with open_unchanged(path) as (file, _):
-        walk = LeafWalk(file, path)
-        if not walk.to_data():  # no user is handed out who may turn out not to be listed
-            walk.pass_users()
-            file.seek(0)
-            walk = walk.again(file)
-        for name, offset, text in walk.users():
-            x, y = _decode(path, name, offset, text, wants_x())
-            walk.check_size(name, len(y))
-            yield name, x, y
+        for values in values_of(file, path, wants_x):
+            yield values
             progress(1)
 
 
-def _decode(path: Path, name: str, offset: int, text: bytes, with_x: bool) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Parse a user; what the fast ways don't take, or would round, is left to the way that explains what is wrong."""
+def values_of(file: FileIO, path: Path, wants_x: Callable[[], bool]) -> Iterator[Values]:
+    """Yield the users of a file that was just opened; for the rest see `read_values`."""
+    walk = LeafWalk(file, path)
+    if not walk.to_data():  # no user is handed out who may turn out not to be listed
+        walk.pass_users()
+        file.seek(0)
+        walk = walk.again(file)
+    for name, offset, text in walk.users():
+        x, y = decode_user(path, name, offset, text, with_x=wants_x())
+        walk.check_size(name, len(y))
+        yield name, x, y
+
+
+def decode_user(
+    path: Path, name: str, offset: int, text: bytes, *, with_x: bool
+) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Parse a user, whose text starts at `offset`; without x that is raw text. Raises DataError for what is not valid.
+
+    What the fast ways don't take, or would round, is left to the way that explains what is wrong.
+    """
     try:
         x: Any
         if with_x and len(text) < _LARGE:

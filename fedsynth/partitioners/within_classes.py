@@ -14,6 +14,8 @@ from fedsynth.partitioners.draws import Places
 Sizes = NDArray[np.int64]
 _Step = tuple[int, int, int]
 """Who gives, the class, and who takes."""
+_FAR = 1 << 30
+"""More moves than there can be."""
 
 
 class Holdings:
@@ -27,62 +29,111 @@ class Holdings:
         self._owned = owned
         self._owners = owners
         self._amounts = amounts
+        self._moved = [np.zeros_like(part) for part in amounts]
+        self._detours = False
         self._sizes = np.bincount(np.concatenate(owners), np.concatenate(amounts), len(owned)).astype(np.int64)
 
     def raise_to(self, least: int) -> None:
-        """Move samples within classes until all users have at least so many; everybody keeps all classes.
+        """Move as few samples as possible within classes until all users have at least so many; all keep all classes.
 
-        Samples come from the nearest user who can spare some: of the same class, or else by a chain of users, of whom
-        each gives of one class what they get of another. Raises UsageError where no chain leads to enough: then no
-        way of dealing these classes would do.
+        Samples come from a user who can spare some: of the same class, or else by a chain of users, of whom each gives
+        of one class what they get of another. Each chain is the one that adds the fewest moves to those before, which
+        it may undo, so that in the end they are the fewest (successive shortest paths: Ahuja, Magnanti and Orlin,
+        "Network flows", 1993). Raises UsageError where no chain leads to enough: then these classes can't be shared
+        out so at all.
         """
         for user in np.flatnonzero(self._sizes < least).tolist():
             while self._sizes[user] < least:
-                chain = self._find_chain(user, least)
+                chain = [] if self._detours else self._find_neighbour(user, least)
+                chain = chain or self._find_chain(user, least)
                 if not chain:
                     raise UsageError(
                         f"{named('min_samples')} is {least:,}, but users of {self._owned.shape[1]} classes can't all "
-                        "have so "
-                        f"many: one would be left with {self._sizes[user]:,} at most; use a smaller "
-                        f"{named('min_samples')}, more "
-                        "classes a user or fewer users"
+                        f"have so many: one would be left with {self._sizes[user]:,} at most; use a smaller "
+                        f"{named('min_samples')}, more classes a user or fewer users"
                     )
                 self._move(chain, least)
 
+    def _find_neighbour(self, user: int, least: int) -> list[_Step]:
+        """Return the step from a user who can spare some of the same class, empty if there is none.
+
+        While all moves were such steps, no chain can do with less.
+        """
+        for number in self._owned[user].tolist():
+            givers = self._givers(number, user)[0]
+            if len(givers) and self._sizes[richest := int(givers[np.argmax(self._sizes[givers])])] > least:
+                return [(richest, number, user)]
+        return []
+
     def _find_chain(self, user: int, least: int) -> list[_Step]:
-        """Return the shortest chain that ends at this user, from its end on, empty if there is none.
+        """Return the chain that ends at this user and adds the fewest moves, from its end on, empty if there is none.
 
         Goes from class to class: each is reached by the one who would take of it, and give of the class before.
         """
-        reached: dict[int, tuple[int, int]] = dict.fromkeys(self._owned[user].tolist(), (user, -1))
+        moves = np.full(len(self._owners), _FAR)
+        reached: dict[int, tuple[int, int]] = {}
+        for number in self._owned[user].tolist():
+            moves[number] = self._taking(number, np.array([user]))[0]
+            reached[number] = user, -1
         waiting = deque(reached)
+        best, end = _FAR, (-1, -1)
         while waiting:
             number = waiting.popleft()
-            givers = self._owners[number][self._amounts[number] > 1]
-            givers = givers[givers != user]
-            if not len(givers):
-                continue
-            richest = int(givers[np.argmax(self._sizes[givers])])
-            if self._sizes[richest] > least:
-                return _chain(richest, number, reached)
-            others, places = np.unique(self._owned[givers], return_index=True)
-            for other, place in zip(others.tolist(), places.tolist(), strict=True):
-                if other not in reached:
-                    reached[other] = int(givers[place // self._owned.shape[1]]), number
+            givers, costs = self._givers(number, reached[number][0])
+            costs = costs + moves[number]
+            spare = np.flatnonzero(self._sizes[givers] > least)
+            if len(spare) and costs[spare].min() < best:
+                best = int(costs[spare].min())
+                end = int(givers[spare[np.argmin(costs[spare])]]), number
+            for other in self._shorten(number, givers, costs, moves, reached):
+                if other not in waiting:
                     waiting.append(other)
-        return []
+        return [] if best == _FAR else _chain(*end, reached)
+
+    def _shorten(
+        self, number: int, givers: Sizes, costs: Sizes, moves: Sizes, reached: dict[int, tuple[int, int]]
+    ) -> list[int]:
+        """Reach the other classes of those who can give of this one, where that takes fewer moves; return those."""
+        found = []
+        owned = self._owned[givers]
+        for other in np.unique(owned).tolist():
+            if other == number:
+                continue
+            having = np.flatnonzero((owned == other).any(axis=1))
+            through = costs[having] + self._taking(other, givers[having])
+            if (fewest := int(through.min())) < moves[other]:
+                moves[other] = fewest
+                reached[other] = int(givers[having[np.argmin(through)]]), number
+                found.append(other)
+        return found
+
+    def _givers(self, number: int, taker: int) -> tuple[Sizes, Sizes]:
+        """Return who can give one more of a class and keep it, and how many moves that adds: none to undo one."""
+        some = self._amounts[number] > 1
+        some &= self._owners[number] != taker
+        return self._owners[number][some], (self._moved[number][some] <= 0).astype(np.int64)
+
+    def _taking(self, number: int, users: Sizes) -> Sizes:
+        """Return how many moves it adds if these users, [n], take one more of a class: -1 to undo one."""
+        return -(self._moved[number][np.searchsorted(self._owners[number], users)] < 0).astype(np.int64)
 
     def _move(self, chain: Sequence[_Step], least: int) -> None:
+        """Move as many along a chain as can, as are needed, and as add as many moves each as the first."""
         user, donor = chain[0][2], chain[-1][0]
-        places = [
-            (self._amounts[number], int(np.searchsorted(self._owners[number], giver)), giver, number, taker)
-            for giver, number, taker in chain
-        ]
-        spare = min(int(amounts[place]) - 1 for amounts, place, *_ in places)
-        size = min(least - int(self._sizes[user]), int(self._sizes[donor]) - least, spare)
-        for amounts, place, _, number, taker in places:
-            amounts[place] -= size
-            amounts[int(np.searchsorted(self._owners[number], taker))] += size
+        size = min(least - int(self._sizes[user]), int(self._sizes[donor]) - least)
+        cells = []
+        for giver, number, taker in chain:
+            give, take = np.searchsorted(self._owners[number], (giver, taker)).tolist()
+            cells.append((number, give, take))
+            given, taken = int(self._moved[number][give]), int(self._moved[number][take])
+            size = min(size, int(self._amounts[number][give]) - 1)
+            size = min(size, given) if given > 0 else size
+            size = min(size, -taken) if taken < 0 else size
+        for number, give, take in cells:
+            for table in (self._amounts[number], self._moved[number]):
+                table[give] -= size
+                table[take] += size
+        self._detours |= len(chain) > 1
         self._sizes[donor] -= size
         self._sizes[user] += size
 

@@ -9,9 +9,21 @@ from fedsynth.errors import StageError, named
 from fedsynth.leaf.plan import StagePlan
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
-from fedsynth.records.layout import data_names
+from fedsynth.records.layout import NEW_USERS, STAGE_FOLDERS, VAL, data_names, in_use
 from fedsynth.records.manifest import StageRecord, differences
 from fedsynth.records.origin import WAY_OUT
+
+_WAY_OUT_OF_OWN = f"move it elsewhere, or make the stages again with {named('overwrite')}"
+
+_LARGER = {VAL: "val_fraction", NEW_USERS: "new_users"}
+"""What makes folders that are not LEAF's fuller."""
+
+
+def in_the_way(workspace: Workspace, stage: Stage) -> list[str]:
+    """Return the folders in use that a stage would make, or that it made before and would not make now."""
+    record = workspace.manifest.stages.get(stage.name)
+    before = () if record is None else record.folders
+    return [name for name in dict.fromkeys([*stage.folders, *before]) if in_use(workspace.data_dir / name)]
 
 
 def require_same(workspace: Workspace, stage: Stage, source: Path) -> StageRecord:
@@ -34,15 +46,17 @@ def require_same(workspace: Workspace, stage: Stage, source: Path) -> StageRecor
 
 def require_same_parameters(workspace: Workspace, stage: Stage) -> StageRecord:
     """Return the record of a stage's folders. Raises StageError if there is none, or parameters or seed differ."""
-    here = ", ".join(str(workspace.data_dir / name) for name in stage.folders)
     record = workspace.manifest.stages.get(stage.name)
-    if record is None:
-        raise StageError(f"{here}: exists, and nothing in {workspace.meta_dir} tells how it was made; {WAY_OUT}")
+    present = in_the_way(workspace, stage)
+    foreign = [name for name in present if record is None or name not in record.folders]
+    here = ", ".join(str(workspace.data_dir / name) for name in foreign or present)
+    if record is None or foreign:
+        way_out = WAY_OUT if set(foreign) <= set(STAGE_FOLDERS) else _WAY_OUT_OF_OWN
+        raise StageError(f"{here}: exists, and nothing in {workspace.meta_dir} tells how it was made; {way_out}")
     seed = record.seed if stage.seed is None else stage.seed
     if record.parameters != stage.parameters or record.seed != seed:
         made, wanted = {**record.parameters, "seed": record.seed}, {**stage.parameters, "seed": seed}
-        found, asked = _described(stage, made, wanted), _described(stage, wanted, made)
-        raise StageError(f"{here}: exists, made with {found}, but {asked} was asked for; {WAY_OUT}")
+        raise StageError(f"{here}: exists, {_difference(stage, made, wanted)}; {WAY_OUT}")
     return record
 
 
@@ -59,15 +73,21 @@ def check_left(stage: Stage, plan: StagePlan, source: Path) -> None:
             asked = _described(stage, stage.parameters)
             raise StageError(
                 f"{source}: no samples are left for {name} with {asked}; nothing was written: "
-                f"use more data, a larger {named('fraction')} or a smaller {named('min_samples')}"
+                f"use more data, a larger {named(_LARGER.get(name, 'fraction'))} or a smaller {named('min_samples')}"
             )
 
 
 def _described(stage: Stage, values: dict[str, Any], others: dict[str, Any] | None = None) -> str:
     """Return values in words, only those that differ from the others."""
-    shown = (
+    return ", ".join(
         f"{named(stage.called.get(key, key))} {value}"
         for key, value in values.items()
         if not others or others.get(key) != value
     )
-    return ", ".join(shown) or "less"
+
+
+def _difference(stage: Stage, made: dict[str, Any], wanted: dict[str, Any]) -> str:
+    found, asked = _described(stage, made, wanted), _described(stage, wanted, made)
+    if not found:
+        return f"made without {asked}, which was asked for"
+    return f"made with {found}, " + (f"but {asked} was asked for" if asked else "which was not asked for")

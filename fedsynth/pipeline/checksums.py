@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedsynth.errors import DataError, StageError, named
+from fedsynth.records.layout import CHECKSUMS
 from fedsynth.records.manifest import Manifest, replace_text
 from fedsynth.records.stamp import stamp_file
 
-FILE_NAME = "dir-checksum.md5"
 _LINE = re.compile(r"(?P<escaped>\\?)(?P<md5>[0-9a-f]{32}) [ *](?P<path>.+)", re.DOTALL)
 
 
@@ -59,7 +59,7 @@ def _data_files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
 def write_checksums(data_dir: Path, meta_dir: Path, manifest: Manifest) -> None:
     """Write the sums of every data file to `meta/dir-checksum.md5`; what the manifest knows is not read again."""
     lines = [_line(md5, path) for path, md5 in checksums(data_dir, manifest.md5).items()]
-    replace_text(meta_dir / FILE_NAME, "".join(lines))
+    replace_text(meta_dir / CHECKSUMS, "".join(lines))
 
 
 def verify(data_dir: Path, file: Path) -> Differences:
@@ -95,7 +95,7 @@ def _read(file: Path) -> dict[str, str]:
     try:
         lines = file.read_bytes().decode("utf-8", "surrogateescape").split("\n")
     except FileNotFoundError as error:
-        raise StageError(f"{file}: no such file, expected checksums; preprocess writes meta/{FILE_NAME}") from error
+        raise StageError(f"{file}: no such file, expected checksums; preprocess writes meta/{CHECKSUMS}") from error
     expected = {}
     for number, line in enumerate(lines, 1):
         if not line.strip("\r"):

@@ -15,7 +15,7 @@ from fedsynth.pipeline.stats import describe
 from fedsynth.stats.table import flat, side_by_side
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Folders and their measures. measured: by the folder's name, what `stats --json` says, in the order asked for.
 
@@ -24,6 +24,9 @@ class Comparison:
 
     measured: Mapping[str, Mapping[str, Any]]
     notes: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
         """Return a table: a line for each measure that any folder has, a column for each folder."""

@@ -2,6 +2,7 @@
 
     .fedsynth/making/X/folders/NAME    folders that are to appear in data/
     .fedsynth/making/X/change.json     what is to happen, written last
+    .fedsynth/making/X/passing         what is needed while that is made; it goes with the draft
     .fedsynth/making/X/replaced        where folders go that are to vanish
     meta/.fedsynth/making/NAME         files that are to appear in meta/, which may be another disk
 
@@ -107,6 +108,12 @@ class Draft:
         self.folders[name] = self.root / "folders" / name
         self.folders[name].mkdir()
         return self.folders[name]
+
+    def passing_folder(self) -> Path:
+        """Make a folder for what is needed until the commit and never appears, and return it; workers see it too."""
+        folder = self.root / "passing"
+        folder.mkdir()
+        return folder
 
     def meta_file(self, name: str) -> Path:
         """Return where `meta/NAME` is to be written."""

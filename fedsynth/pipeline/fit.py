@@ -19,6 +19,7 @@ from fedsynth.pipeline.levels import FeatureLevels, count_labels, label_levels, 
 from fedsynth.pipeline.run import Bar, no_bar
 from fedsynth.pipeline.stats import Description, describe
 from fedsynth.processes.dataset import Dataset, open_stream
+from fedsynth.processes.registry import arguments
 from fedsynth.processes.shifts.ingredients import Ingredients
 from fedsynth.processes.shifts.labels import pooled_shares
 from fedsynth.processes.shifts.parameters import LEAST_ALPHA, MOST_ALPHA, MOST_IMBALANCE, MOST_SIGMA, ShiftsParameters
@@ -47,7 +48,7 @@ _ROUNDS = 3
 _MOST_SHIFT = 1 - 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fit:
     """A twin. parameters: with the first seed; real, twins: measures by key, of the folder and of each seed's twin.
 
@@ -61,6 +62,14 @@ class Fit:
     notes: Sequence[str]
     origin: str = ""
     """What a user should know of where the folder's data is from."""
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What to pass to `fedsynth.generate` to have the first twin."""
+        return {"model": self.parameters.model, **arguments(self.parameters)}
 
     def lines(self) -> list[str]:
         """Return the table real | twin, the means over seeds, with a star at what was fitted; then the notes."""

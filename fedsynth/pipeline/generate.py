@@ -36,8 +36,8 @@ def generate(
 ) -> StageResult:
     """Write the files of `all_data` below a data folder and `meta/truth.npz` beside it, all or none.
 
-    Data that is there already is kept if it was made with the same parameters. Memory: one task's samples and text,
-    and an index of users. found: how the parameters were found, JSON values for the manifest. Raises StageError if
+    Data that is there already is kept if it was made with the same parameters. Memory: as for
+    `write_dataset`. found: how the parameters were found, JSON values for the manifest. Raises StageError if
     other data is there and not to be overwritten, BusyError if another run is at work, UsageError if several workers
     are to share one sequence of draws.
     """
@@ -62,8 +62,9 @@ def check_not_in_the_way(data_dir: Path, dataset: Dataset, *, unsolved: Collecti
 def _make(workspace: Workspace, dataset: Dataset, engine: Engine, bar: Bar, found: Mapping[str, Any]) -> StageRecord:
     with workspace.draft([ALL_DATA]) as draft:
         with bar(_STAGE, dataset.parameters.num_tasks) as progress:
-            shards = write_dataset(draft.add_folder(ALL_DATA), draft.meta_file(TRUTH_FILE), dataset, engine, progress)
-        samples = sum(sum(shard.num_samples) for shard in shards.values())
+            folder, truth = draft.add_folder(ALL_DATA), draft.meta_file(TRUTH_FILE)
+            shards = write_dataset(folder, truth, dataset, engine, progress, passing=draft.passing_folder())
+        samples = sum(int(shard.num_samples.sum()) for shard in shards.values())
         folder = workspace.data_dir / ALL_DATA
         record = StageRecord(
             stage=_STAGE,

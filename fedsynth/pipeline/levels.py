@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fedsynth.processes.shifts.ingredients import Ingredients
 from fedsynth.processes.shifts.parameters import ShiftsParameters
-from fedsynth.stats.concepts import ConceptMeter
+from fedsynth.stats.concepts import PAIRED, ConceptMeter
 from fedsynth.stats.features import FeatureMoments
 from fedsynth.stats.heterogeneity import SEED
 from fedsynth.stats.labels import LabelTable, distances, label_measures
@@ -84,7 +84,8 @@ class ConceptLevels:
         self._shares: dict[int, Floats] = {}
 
     def levels(self, parameters: ShiftsParameters) -> Levels:
-        """Return the disagreements. Those that do not apply, as there is one cluster or one user, are missing."""
+        """Return the disagreements, and nothing of noise. Those that do not apply, as there is one cluster or one user,
+        are missing."""
         draw = Ingredients(parameters)
         # Zeros of which most are never written, so that they take no memory.
         models = np.zeros((len(self._sizes), parameters.deciding + 1, parameters.num_classes))
@@ -99,7 +100,8 @@ class ConceptLevels:
                 self._shares[user] = draw.shares(user)
             labels = draw.true_labels(user, self._sizes[user], self._shares[user])
             meter.add(user, draw.deciding(user, labels, models[user, 1:]), labels.tolist())
-        return meter.measures()[0]
+        found = meter.measures()[0]
+        return {key: found[key] for key in PAIRED if key in found}
 
 
 class FeatureLevels:

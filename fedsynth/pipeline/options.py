@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from random import Random
 from typing import Any
 
 from fedsynth.errors import UsageError, named
 from fedsynth.leaf.plan import Counts, StagePlan
-from fedsynth.records.layout import ALL_DATA, REM_USERS, SAMPLED, TEST, TRAIN, fraction_label
+from fedsynth.records.layout import ALL_DATA, NEW_USERS, REM_USERS, SAMPLED, TEST, TRAIN, VAL, fraction_label
 from fedsynth.stages.remove_users import remove_users
 from fedsynth.stages.sample import sample_iid, sample_niid
 from fedsynth.stages.split import split_by_sample, split_by_user, split_in_order
@@ -76,11 +77,11 @@ def sample_stage(method: str, *, fraction: float, user_fraction: float, seed: in
         reads=(ALL_DATA,),
         labels={SAMPLED: (method, *map(fraction_label, shares))},
         parameters={"method": method, "fraction": fraction, **of_users},
-        plan=_choose(planners, method, "method"),
+        plan=_choose(planners, method, "sample"),
         seed=_asked_seed(seed),
         pools=method == "iid",
         seed_file=_seed_file("sampling_seed", option="--smplseed", script="utils/sample.py"),
-        called={"seed": "sample_seed"},
+        called={"method": "sample", "seed": "sample_seed"},
     )
 
 
@@ -98,30 +99,69 @@ def remove_stage(min_samples: int) -> Stage:
     )
 
 
-def split_stage(method: str, *, fraction: float, seed: int | None, dataset: str) -> Stage:
+def split_stage(
+    method: str,
+    *,
+    fraction: float,
+    val_fraction: float = 0.0,
+    new_users: float = 0.0,
+    seed: int | None,
+    dataset: str,
+) -> Stage:
     """Return the stage that splits into train and test. method: "sample" or "user"; fraction of train: in (0, 1).
 
-    dataset: its name; shakespeare's samples are split in order. Raises UsageError for other values.
+    val_fraction: that of a third side, val, 0 for none; new_users: that of the users who are kept whole, with method
+    "sample", 0 for none. dataset: its name; shakespeare's samples are split in order. Raises UsageError for other
+    values.
     """
-    if not 0 < fraction < 1:
-        raise UsageError(f"{named('train_fraction')} is {fraction:g}, expected a fraction for training between 0 and 1")
+    _check_fractions(method, fraction, val_fraction, new_users)
+    asked = {key: value for key, value in (("val_fraction", val_fraction), ("new_users", new_users)) if value}
     in_order = method == "sample" and dataset == SHAKESPEARE
+    by_sample = split_in_order if in_order else split_by_sample
     planners: dict[str, Callable[[Sequence[Counts], Random], StagePlan]] = {
-        "sample": lambda files, rng: split_by_sample(files, fraction=fraction, rng=rng),
-        "user": lambda files, rng: split_by_user(files, fraction=fraction, rng=rng),
+        "sample": lambda files, rng: by_sample(files, fraction=fraction, rng=rng, **asked),
+        "user": lambda files, rng: split_by_user(files, fraction=fraction, rng=rng, **asked),
     }
-    plan = _choose(planners, method, "split")
     return Stage(
         name="split",
         reads=(REM_USERS, SAMPLED, ALL_DATA),
-        labels={side: (side, fraction_label(fraction)) for side in (TRAIN, TEST)},
-        parameters={"method": method, "fraction": fraction, **({"dataset": dataset} if in_order else {})},
-        plan=(lambda files, rng: split_in_order(files, fraction=fraction)) if in_order else plan,
+        labels=_split_labels(fraction, val_fraction, new_users),
+        parameters={"method": method, "fraction": fraction, **asked, **({"dataset": dataset} if in_order else {})},
+        plan=_choose(planners, method, "split"),
         seed=_asked_seed(seed),
-        draws=not in_order,
+        draws=not in_order or new_users > 0,
         seed_file=_seed_file("split_seed", option="--spltseed", script="utils/split_data.py"),
         called={"method": "split", "fraction": "train_fraction", "seed": "split_seed", "dataset": "name"},
     )
+
+
+def _check_fractions(method: str, fraction: float, val_fraction: float, new_users: float) -> None:
+    if not 0 < fraction < 1:
+        raise UsageError(f"{named('train_fraction')} is {fraction:g}, expected a fraction for training between 0 and 1")
+    for parameter, value in (("val_fraction", val_fraction), ("new_users", new_users)):
+        if not 0 <= value < 1:
+            raise UsageError(f"{named(parameter)} is {value:g}, expected a fraction from 0, for none, to below 1")
+    if _exactly(fraction) + _exactly(val_fraction) >= 1:
+        raise UsageError(
+            f"{named('train_fraction')} is {fraction:g} and {named('val_fraction')} is {val_fraction:g}, expected less "
+            f"than 1 together, for the rest is for testing; give a smaller {named('train_fraction')}"
+        )
+    if new_users and method == "user":
+        raise UsageError(
+            f"{named('new_users')} is {new_users:g}, which makes no sense with {named('split')} user, where all users "
+            f"of test are new already; split by sample, or leave {named('new_users')} out"
+        )
+
+
+def _exactly(fraction: float) -> Decimal:
+    """Return a fraction as it was written: as doubles, 0.43 and 0.57 need not be 1 together."""
+    return Decimal(repr(float(fraction)))
+
+
+def _split_labels(fraction: float, val_fraction: float, new_users: float) -> dict[str, tuple[str, ...]]:
+    """Return what the names of each side's files record: its own fraction, but train's for test, as in LEAF."""
+    fractions = {TRAIN: fraction, VAL: val_fraction, TEST: fraction, NEW_USERS: new_users}
+    return {side: (side, fraction_label(value)) for side, value in fractions.items() if value}
 
 
 def _seed_file(name: str, *, option: str, script: str) -> SeedFile:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from fedsynth.engine import INLINE, Engine
 from fedsynth.errors import UsageError, named
-from fedsynth.pipeline.checks import require_same_parameters
+from fedsynth.pipeline.checks import in_the_way, require_same_parameters
 from fedsynth.pipeline.checksums import write_checksums
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.run import Bar, StageResult, StageRunner, no_bar
 from fedsynth.pipeline.workspace import Workspace, open_workspace
-from fedsynth.records.layout import STAGE_FOLDERS, in_use
+from fedsynth.records.layout import STAGE_FOLDERS
 
 Report = Callable[[StageResult], None]
 """Told what became of a stage, when it has."""
@@ -41,8 +41,8 @@ def preprocess(
 
     A stage that an earlier run did with the same parameters, seed and input is kept. overwrite: folders whose contents
     make way for what the stages make: the new is made beside the old, which stands until all of the new is there.
-    Memory: up to three times the largest user's text, however many users there are, an index of users, 60 MB, and two
-    bytes per sample (24 for iid sampling).
+    Memory: up to three times the largest user's text, however many users there are, an index of users, 60 MB, and
+    a byte per sample and side (24 for iid sampling).
     Raises StageError, DataError or BusyError; what is in the data folder then is whole stages, as before or newer;
     UsageError for `overwrite` without a stage.
     """
@@ -58,7 +58,10 @@ def preprocess(
 
 
 def clean(data_dir: Path) -> Cleaned:
-    """Remove the stages' folders, never all_data, and what dead runs left."""
+    """Remove the stages' folders, never all_data, and what dead runs left.
+
+    `val` and `new_users` are not LEAF's names: such folders are removed where a run made them.
+    """
     with open_workspace(data_dir) as workspace:
         removed = workspace.remove(STAGE_FOLDERS)
         return Cleaned(removed, workspace.notes())
@@ -68,7 +71,7 @@ def _add(
     workspace: Workspace, stages: Sequence[Stage], overwrite: Sequence[str], engine: Engine, bar: Bar, report: Report
 ) -> list[StageResult]:
     """Run stages one by one, each committed when it is done."""
-    there = [any(in_use(workspace.data_dir / name) for name in stage.folders) for stage in stages]
+    there = [bool(in_the_way(workspace, stage)) for stage in stages]
     for stage, found in zip(stages, there, strict=True):
         if found:
             require_same_parameters(workspace, stage)

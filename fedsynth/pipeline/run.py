@@ -13,7 +13,7 @@ from fedsynth.errors import DataError
 from fedsynth.leaf.carry import CopyJob, carry_out
 from fedsynth.leaf.plan import Counts, FilePlan, StagePlan
 from fedsynth.leaf.reader import IndexJob, LeafIndex, index_file
-from fedsynth.pipeline.checks import check_left, require_same
+from fedsynth.pipeline.checks import check_left, in_the_way, require_same
 from fedsynth.pipeline.draft import Draft
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
@@ -84,7 +84,7 @@ class StageRunner:
         """
         source = self._source(stage)
         notes = [] if source in self._drafted() else self._check(source)
-        if self._draft is None and any(in_use(self._workspace.data_dir / name) for name in stage.folders):
+        if self._draft is None and in_the_way(self._workspace, stage):
             return StageResult(require_same(self._workspace, stage, source), kept=True, notes=notes)
         with self._drafting(stage) as draft:
             return StageResult(self._make(stage, source, draft), kept=False, notes=notes)

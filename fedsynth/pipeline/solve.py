@@ -259,7 +259,8 @@ class _Solver:
         users = "1 user" if len(sizes) == 1 else f"{len(sizes):,} users"
         classes = self.parameters.num_classes
         samples = " to ".join(dict.fromkeys((f"{sizes.min():,}", f"{sizes.max():,}")))
-        return f"{users} of {samples} samples and {classes} class{'es' * (classes > 1)}"
+        one = sizes.max() == 1
+        return f"{users} of {samples} sample{'s' * (not one)} and {classes} class{'es' * (classes > 1)}"
 
     def _unreachable(self, target: Target, search: Search, found: Found, at: Callable[[float], float]) -> UsageError:
         ends = [abs(at(search.low)), abs(at(search.high))]

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fedsynth.engine import INLINE, Engine, Progress, check_shared
 from fedsynth.errors import DataError, StageError
 from fedsynth.leaf.head import read_head
 from fedsynth.leaf.reader import read_index
-from fedsynth.leaf.values import read_values
+from fedsynth.leaf.value_blocks import ValueBlock, read_blocks
 from fedsynth.pipeline.run import Bar, no_bar
 from fedsynth.pipeline.workspace import open_workspace
 from fedsynth.records.layout import ALL_DATA, in_use, json_files, meta_dir, settled
@@ -90,27 +92,33 @@ class MeasureJob:
 
 
 def measure_file(job: MeasureJob, progress: Progress) -> Tally:
-    """Return the job's meter with all users of the file; holds one user's values. Raises DataError as `read_values`."""
+    """Return the job's meter with all users of the file; holds, and raises, what `read_blocks` does."""
     check_shared([job.path])
-    position = dict(zip(read_head(job.path)["users"], job.users, strict=True))
-    for user, x, y in read_values(job.path, lambda: job.meter.wants_x, progress):
-        job.meter.add(position[user], x, y)
+    position: dict[str, int] = {}
+    for found in read_blocks(job.path, lambda: job.meter.wants_x, progress):
+        if isinstance(found, ValueBlock):
+            users = job.users[found.users.start : found.users.stop]
+            job.meter.add_block(users, found.sizes, found.x, found.y)
+        else:
+            position = position or dict(zip(read_head(job.path)["users"], job.users, strict=True))
+            job.meter.add(position[found[0]], *found[1:])
     return job.meter
 
 
 def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> Description:
-    """Return LEAF's statistics and all measures of a folder, in one pass that checks its files to the end.
+    """Return LEAF's statistics and all measures of a folder, or of one file, in one pass that checks all to the end.
 
     Holds one user's values, and for each user a size and numbers of labels. features: whether x is parsed.
     Raises StageError if the folder has no users or is stale, DataError if a file is damaged, a user is in two files,
     `meta/truth.npz` belongs to another dataset, or anything of it changes meanwhile.
     """
-    files = json_files(folder)
+    files = [folder] if folder.is_file() else json_files(folder)
+    meta = meta_dir(settled(files[0].parent).parent)
     with unchanged(files):
         origin = find_origin(folder)
         with _damage_first(files):
             users, counts, parts = _users(folder, files)
-            truth = find_truth(origin, meta_dir(settled(folder).parent), users, counts)
+            truth = find_truth(origin, meta, users, counts)
         known = None if isinstance(truth, NoTruth) else truth
         why_not = truth.reason if isinstance(truth, NoTruth) else ""
         meter = Meter(counts, known, no_truth=why_not, features=features, names=users)
@@ -121,17 +129,22 @@ def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, ba
     return Description(summarize(counts), meter.measures(), origin.note, origin.label_names, origin.called)
 
 
-def measure(folder: str | Path, *, features: bool = True) -> dict[str, Any]:
+def measure(folder: str | Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> dict[str, Any]:
     """Return what `stats --json` prints of a folder of LEAF files: LEAF's statistics and the measures by their keys.
 
     `left_out` says why each other measure does not apply. For the rest see `describe`.
     """
-    path = Path(folder)
-    _refuse_file(path)
-    settle(settled(path).parent)
-    if not in_use(path):
-        raise StageError(f"{path}: missing or empty, expected LEAF data; name another folder")
-    return describe(path, features=features).as_json()
+    path = require_data(Path(folder))
+    return describe(path, features=features, engine=engine, bar=bar).as_json()
+
+
+def require_data(folder: Path) -> Path:
+    """Return a folder that is ready to be read. Raises StageError if nothing is in it, or it is a file."""
+    _refuse_file(folder)
+    settle(settled(folder).parent)
+    if not in_use(folder):
+        raise StageError(f"{folder}: missing or empty, expected LEAF data; name another folder")
+    return folder
 
 
 def draw(folder: Path, name: str, description: Description) -> list[Path]:
@@ -143,10 +156,10 @@ def draw(folder: Path, name: str, description: Description) -> list[Path]:
 
     folder = settled(folder)
     label = name if folder.name == ALL_DATA else f"{name}_{folder.name}"
-    return save_pictures(folder.parent, label, description.summary, _named(description))
+    return save_pictures(folder.parent, label, description.summary, named_measures(description))
 
 
-def _named(description: Description) -> Measures | None:
+def named_measures(description: Description) -> Measures | None:
     """Return the measures with the labels called by their names, where these are known."""
     measures, names = description.measures, description.label_names
     if measures is None or measures.labels is None or not names:
@@ -178,10 +191,16 @@ def _users(folder: Path, files: Sequence[Path]) -> tuple[list[str], list[int], l
         users += head["users"]
         counts += head["num_samples"]
     _require_users(folder, users)
-    if len(set(users)) < len(users):
+    if not _are_different(users):
         twice = Counter(users).most_common(1)[0][0]
         raise DataError(f'{folder}: user "{twice}" is in two files, expected each in one; rename one of the two')
     return users, counts, parts
+
+
+def _are_different(users: Sequence[str]) -> bool:
+    """Whether no id stands twice. Of a million a set takes 60 MB, their hashes 8."""
+    hashes = np.sort(np.fromiter(map(hash, users), np.int64, len(users)))
+    return bool((hashes[1:] != hashes[:-1]).all()) or len(set(users)) == len(users)
 
 
 def _refuse_file(path: Path) -> None:

@@ -58,7 +58,12 @@ class Workspace:
                 self._tidy_up()
 
     def commit(self, draft: Draft) -> None:
-        """Make a draft happen: its folders replace those of the same names, in one step."""
+        """Make a draft happen: its folders replace those of the same names, in one step.
+
+        Other folders that were made together with one that is replaced or removed vanish: half of a split is none.
+        """
+        gone = self.manifest.made_with([*draft.folders, *draft.removed])
+        draft.removed = [name for name in gone if name not in draft.folders]
         for name in (*draft.folders, *draft.removed):
             _check_replaceable(self.data_dir / name)
         change = draft.seal(self.data_dir, self.manifest)
@@ -73,11 +78,15 @@ class Workspace:
             raise
 
     def remove(self, folders: Sequence[str]) -> list[str]:
-        """Remove folders and forget the stages that made them, in one step; return those that were there."""
+        """Remove folders and forget the stages that made them, in one step; return those that were there.
+
+        What the same stages made beside them goes too.
+        """
+        folders = self.manifest.made_with(folders)
         present = [name for name in folders if os.path.lexists(self.data_dir / name)]
         if present or any(self.manifest.made(name) for name in folders):
             with self.draft() as draft:
-                draft.removed = list(folders)
+                draft.removed = folders
                 self.commit(draft)
         return present
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fedsynth.engine import Engine, Progress, check_shared
 from fedsynth.errors import UsageError, named
-from fedsynth.leaf.writer import LeafWriter
+from fedsynth.leaf.block_writer import BlockWriter
 from fedsynth.processes.registry import INDEPENDENT, PROCESSES, AnyParameters
 from fedsynth.processes.streams import Stream
-from fedsynth.processes.text import task_pieces
 from fedsynth.records.layout import shard_names
 from fedsynth.records.stamp import FileStamp
-from fedsynth.truth import TruthWriter
+from fedsynth.truth import TruthGatherer, TruthPart, TruthWriter
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ class Dataset:
 
 @dataclass(frozen=True)
 class ShardJob:
-    """One file. path: where; tasks: the numbers of its users."""
+    """One file. path: where; tasks: the numbers of its users; models: where users' own models go meanwhile."""
 
     path: Path
     dataset: Dataset
     tasks: range
+    models: Path
 
     @property
     def users(self) -> int:
@@ -73,21 +76,25 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class Shard:
-    """A file that was written. num_samples: [users]; truth: [users], or empty where it is kept already."""
+    """A file that was written. num_samples: [users] int64."""
 
     stamp: FileStamp
-    num_samples: Sequence[int]
-    truth: Sequence[Mapping[str, Any]]
+    num_samples: NDArray[np.int64]
+
+
+Keep = Callable[[Mapping[str, NDArray[Any]]], None]
+"""Called with what is true of the next users: [users, ...] by name."""
 
 
 def write_dataset(
-    folder: Path, truth_path: Path, dataset: Dataset, engine: Engine, progress: Progress
+    folder: Path, truth_path: Path, dataset: Dataset, engine: Engine, progress: Progress, *, passing: Path
 ) -> dict[str, Shard]:
     """Draw all tasks, write them as users "0", "1", ... and the ground truth; return the files by name.
 
-    Holds one task's samples and their text, and for each user a name, a size and, for LEAF's process, cluster and K
-    numbers; in other processes what is true of a shard's users. Raises UsageError if several workers are to draw from
-    one sequence.
+    Holds a block of small users, or a large one, with their text, and the names of one file's; of each user a size
+    and, for LEAF's process, cluster and K numbers. Models without a common basis, where workers draw them, wait in the
+    folder `passing` until all before them are in the truth. Raises UsageError if several workers are to draw from one
+    sequence.
     """
     if not engine.inline and dataset.stream != INDEPENDENT:
         raise UsageError(
@@ -96,42 +103,43 @@ def write_dataset(
             f"{named('scheduler')} out"
         )
     stream = open_stream(dataset)
-    jobs = [ShardJob(folder / name, dataset, tasks) for name, tasks in dataset.shards.items()]
+    jobs = [ShardJob(folder / name, dataset, tasks, passing / name) for name, tasks in dataset.shards.items()]
     shards = {}
     with TruthWriter(truth_path, dataset.parameters.num_tasks) as truth:
-        write = partial(write_shard, stream=stream, keep=truth.add) if engine.inline else write_shard_alone
+        write = partial(_write_here, stream=stream, truth=truth) if engine.inline else write_shard_alone
         results = engine.map(write, jobs, progress=progress, users=lambda job: job.users)
-        for job, shard in zip(jobs, results, strict=True):
-            for row in shard.truth:
-                truth.add(row)
-            shards[job.path.name] = replace(shard, truth=())
-        sizes = [size for shard in shards.values() for size in shard.num_samples]
+        for job, (shard, part) in zip(jobs, results, strict=True):
+            part.move_to(truth)
+            shards[job.path.name] = shard
+        sizes = np.concatenate([shard.num_samples for shard in shards.values()])
         stamps = [shard.stamp for shard in shards.values()]
-        truth.finish(_names(range(len(sizes))), sizes, dataset.recorded, stream.shared_truth, data=stamps)
+        truth.finish(NumberedUsers(range(len(sizes))), sizes, dataset.recorded, stream.shared_truth, data=stamps)
     return shards
 
 
-def write_shard(
-    job: ShardJob, progress: Progress, *, stream: Stream, keep: Callable[[Mapping[str, Any]], None]
-) -> Shard:
-    """Write one file from a stream; `keep` is given what is true of each user."""
+def write_shard(job: ShardJob, progress: Progress, *, stream: Stream, keep: Keep) -> Shard:
+    """Write one file from a stream; `keep` is given what is true of the users."""
     sizes = stream.sizes_of(job.tasks)
-    with LeafWriter(job.path, _names(job.tasks), sizes) as writer:
-        for task in stream.tasks_of(job.tasks):
-            writer.write_user(*task_pieces(task))
-            keep(task.truth)
-            progress(1)
-        stamp, _ = writer.finish()
-    return Shard(stamp, sizes, ())
+    with BlockWriter(job.path, [str(task) for task in job.tasks], sizes) as writer:
+        for block in stream.blocks_of(job.tasks, sizes):
+            writer.write(block.sizes, block.x, block.y)
+            keep(block.truth)
+            progress(len(block.sizes))
+        return Shard(writer.finish(), np.array(sizes, np.int64))
 
 
-def write_shard_alone(job: ShardJob, progress: Progress) -> Shard:
+def write_shard_alone(job: ShardJob, progress: Progress) -> tuple[Shard, TruthPart]:
     """Write one file in whatever process this is, from a stream of its own; replaces what a dead worker left."""
-    check_shared([job.path.parent])
+    check_shared([job.path.parent, job.models.parent])
     job.path.unlink(missing_ok=True)
-    truth: list[Mapping[str, Any]] = []
-    shard = write_shard(job, progress, stream=open_stream(job.dataset), keep=truth.append)
-    return replace(shard, truth=truth)
+    with TruthGatherer(job.models) as gatherer:
+        shard = write_shard(job, progress, stream=open_stream(job.dataset), keep=gatherer.extend)
+        return shard, gatherer.finish()
+
+
+def _write_here(job: ShardJob, progress: Progress, *, stream: Stream, truth: TruthWriter) -> tuple[Shard, TruthPart]:
+    """Write the next file, and what is true of its users right into the truth: no part of it is left."""
+    return write_shard(job, progress, stream=stream, keep=truth.extend), TruthPart({})
 
 
 def open_stream(dataset: Dataset) -> Stream:
@@ -146,5 +154,23 @@ def _as_json(value: Any) -> Any:
     return "inf" if value == math.inf else value
 
 
-def _names(tasks: range) -> list[str]:
-    return [str(task) for task in tasks]
+class NumberedUsers(Sequence[str]):
+    """The ids of users that are called by their numbers, made when they are asked for."""
+
+    def __init__(self, numbers: range) -> None:
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        """Return one id, or the list of those in a slice."""
+        if isinstance(index, slice):
+            return [*map(str, self._numbers[index])]
+        return str(self._numbers[index])

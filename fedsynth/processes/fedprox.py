@@ -7,14 +7,15 @@ program, though not in the paper, alpha and beta are standard deviations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
 
+from fedsynth.processes.blocks import Block, Floats, Ints, gather
 from fedsynth.processes.parameters import FedproxParameters
-from fedsynth.processes.tasks import Floats, Ints, Task
+from fedsynth.processes.tasks import Task
 
 _LEAST = 50
 
@@ -29,15 +30,17 @@ class FedproxLaw:
     """
 
     seeds_twice = False
+    log_size = 4.0, 2.0
 
     def __init__(self, parameters: FedproxParameters) -> None:
         self.seed, self.num_tasks = parameters.seed, parameters.num_tasks
+        self.shape = parameters.num_dim, parameters.num_classes
         self._parameters = parameters
         self._scales = feature_scales(parameters.num_dim)
 
-    def sizes(self, rng: RandomState, tasks: int) -> Ints:
-        """Draw the numbers of samples."""
-        return draw_fedprox_sizes(rng, tasks)
+    def sizes(self, lognormals: Floats) -> Ints:
+        """Return the numbers of samples that lognormal draws give."""
+        return lognormals.astype(np.int64) + _LEAST
 
     def shared(self, rng: RandomState) -> Floats | None:
         """Draw the one model of users who are alike; None, and no draw, for others."""
@@ -61,14 +64,20 @@ class FedproxLaw:
         model = draw_fedprox_model(rng, start[0], self._parameters)
         return draw_fedprox_task(rng, size, model, start[1], self._scales, {"models": model})
 
+    def block(
+        self,
+        rngs: Iterable[RandomState],
+        sizes: Sequence[int],
+        shared: Floats | None,
+        starts: Iterable[Places | None],
+    ) -> Block:
+        """Draw users one by one: they have 50 samples at least."""
+        users = zip(rngs, sizes, starts, strict=True)
+        return gather([self.task(rng, size, shared, start) for rng, size, start in users])
+
     def shared_truth(self, shared: Floats | None) -> dict[str, Any]:
         """Where all users have one model, it is the only one of its basis."""
         return {} if shared is None else {"Q": shared[:, :, np.newaxis]}
-
-
-def draw_fedprox_sizes(rng: RandomState, num_tasks: int) -> Ints:
-    """Return the number of samples of each task: [num_tasks]."""
-    return rng.lognormal(4.0, 2.0, num_tasks).astype(np.int64) + _LEAST
 
 
 def draw_fedprox_model(rng: RandomState, place: float, parameters: FedproxParameters) -> Floats:

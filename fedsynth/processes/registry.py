@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from fedsynth.errors import UsageError, named
@@ -68,6 +68,20 @@ PROCESSES = {
     ),
     "shifts": Process(ShiftsParameters, {INDEPENDENT: ShiftsStream}),
 }
+
+
+_DERIVED = ("mean_size", "concept_dims")
+"""Parameters whose defaults hang on others: said in any case."""
+
+
+def arguments(parameters: AnyParameters) -> dict[str, Any]:
+    """Return what must be said to have these parameters again: those that are no defaults, without the process."""
+    plain = type(parameters)(parameters.num_tasks)
+    values = {entry.name: getattr(parameters, entry.name) for entry in fields(parameters)}
+    said = {name: value for name, value in values.items() if name in _DERIVED or value != getattr(plain, name)}
+    if values.get("sizes"):
+        del said["mean_size"]  # their own
+    return {"num_tasks": parameters.num_tasks, **said}
 
 
 def choose_process(name: str) -> Process:

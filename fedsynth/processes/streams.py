@@ -1,27 +1,23 @@
 """Where a process's draws come from: one sequence, as published programs have it, or a stream for each task.
 
-A process is written once, as a law: what is drawn, and in which order. The streams say from which generator. Of
-independent streams each is NumPy's PCG64 seeded by SeedSequence with the run's seed and a key, the task's number for
-example, behind the legacy RandomState, whose draws, unlike the newer Generator's, NumPy promises never to change.
+A process is written once, as a law: what is drawn, and in which order. The streams say from which generator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, repeat
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.random import PCG64, RandomState, SeedSequence
-from numpy.random.bit_generator import ISeedSequence
-from numpy.typing import NDArray
+from numpy.random import RandomState
 
-from fedsynth.processes.tasks import Ints, Task
+from fedsynth.processes.blocks import Block, Floats, Ints, cut_blocks
+from fedsynth.processes.seeding import own_stream, own_streams
+from fedsynth.processes.tasks import Task
 
 Shared = TypeVar("Shared")
 Start = TypeVar("Start")
-
-_SEED_WORDS = 4
-"""Words of 64 bits that PCG64 is seeded with."""
 
 _POPULATION, _TASK = 0, 1
 """First numbers of the keys of independent streams; processes/shifts/ingredients.py has others."""
@@ -40,19 +36,25 @@ class Stream(Protocol):
     def tasks_of(self, tasks: range) -> Iterator[Task]:
         """Draw these tasks one after another; holds one."""
 
+    def blocks_of(self, tasks: range, sizes: Sequence[int]) -> Iterator[Block]:
+        """Draw these tasks, which have these sizes, in blocks of the small ones; holds a block, or one large task."""
+
 
 class Law(Protocol[Shared, Start]):
     """What a process draws, each part from the generator that it is given.
 
-    seed, num_tasks: of the run; seeds_twice: whether one sequence starts anew after the sizes.
+    seed, num_tasks: of the run; shape: its dimensions and classes; seeds_twice: whether one sequence starts anew after
+    the sizes; log_size: mean and standard deviation of the logarithm of what sizes are made of, the first draws.
     """
 
     seed: int
     num_tasks: int
+    shape: tuple[int, int]
     seeds_twice: bool
+    log_size: tuple[float, float]
 
-    def sizes(self, rng: RandomState, tasks: int) -> Ints:
-        """Draw the numbers of samples of so many tasks."""
+    def sizes(self, lognormals: Floats) -> Ints:
+        """Return the numbers of samples that lognormal draws give."""
 
     def shared(self, rng: RandomState) -> Shared:
         """Draw what all tasks share."""
@@ -62,6 +64,11 @@ class Law(Protocol[Shared, Start]):
 
     def task(self, rng: RandomState, size: int, shared: Shared, start: Start) -> Task:
         """Draw the rest of a task, with so many samples."""
+
+    def block(
+        self, rngs: Iterable[RandomState], sizes: Sequence[int], shared: Shared, starts: Iterable[Start]
+    ) -> Block:
+        """Draw the rest of several tasks, each from its own generator: the same as `task` by `task`."""
 
     def shared_truth(self, shared: Shared) -> dict[str, Any]:
         """What the truth says of all users together."""
@@ -73,7 +80,7 @@ class SequentialStream:
     def __init__(self, law: Law[Any, Any]) -> None:
         self._law = law
         self._rng = RandomState(law.seed)
-        self._sizes = law.sizes(self._rng, law.num_tasks)
+        self._sizes = law.sizes(self._rng.lognormal(*law.log_size, law.num_tasks))
         if law.seeds_twice:
             self._rng = RandomState(law.seed)
         self._shared = law.shared(self._rng)
@@ -93,6 +100,12 @@ class SequentialStream:
         for task, size in zip(tasks, self.sizes_of(tasks), strict=True):
             yield self._law.task(self._rng, size, self._shared, self._starts[task])
 
+    def blocks_of(self, tasks: range, sizes: Sequence[int]) -> Iterator[Block]:
+        """Draw the next tasks in blocks of the small ones; holds a block, or one large task."""
+        for several, so_many in cut_blocks(tasks, sizes, *self._law.shape):
+            starts = self._starts[several.start : several.stop]
+            yield self._law.block(repeat(self._rng, len(several)), so_many, self._shared, starts)
+
 
 class IndependentStream:
     """A stream for what tasks share, and one for each task: any can be drawn without the others."""
@@ -108,43 +121,26 @@ class IndependentStream:
 
     def sizes_of(self, tasks: range) -> list[int]:
         """Return the numbers of samples of these tasks."""
-        return [self._begin(task)[1] for task in tasks]
+        mean, sigma = self._law.log_size
+        drawn = [rng.lognormal(mean, sigma) for rng in own_streams(self._law.seed, _TASK, tasks)]
+        return list(self._law.sizes(np.array(drawn)).tolist())
 
     def tasks_of(self, tasks: range) -> Iterator[Task]:
         """Draw these tasks one after another; holds one."""
-        for task in tasks:
-            rng, size = self._begin(task)
-            start = self._law.starts(rng, 1)[0]
-            yield self._law.task(rng, size, self._shared, start)
+        for size, rng in zip(self.sizes_of(tasks), self._begun(tasks), strict=True):
+            yield self._law.task(rng, size, self._shared, self._law.starts(rng, 1)[0])
 
-    def _begin(self, task: int) -> tuple[RandomState, int]:
-        rng = own_stream(self._law.seed, _TASK, task)
-        return rng, int(self._law.sizes(rng, 1)[0])
+    def blocks_of(self, tasks: range, sizes: Sequence[int]) -> Iterator[Block]:
+        """Draw these tasks in blocks of the small ones; holds a block, or one large task."""
+        begun = self._begun(tasks)
+        for several, so_many in cut_blocks(tasks, sizes, *self._law.shape):
+            rngs = list(islice(begun, len(several)))
+            starts = [start for rng in rngs for start in self._law.starts(rng, 1)]
+            yield self._law.block(rngs, so_many, self._shared, starts)
 
-
-def own_stream(seed: int, *key: int) -> RandomState:
-    """Return the independent stream of a key, from its start."""
-    return RandomState(PCG64(SeedSequence(seed, spawn_key=key)))
-
-
-class StreamSet:
-    """Several independent streams of one key, told apart by a number below `streams`; each costs 1 us, not 10."""
-
-    def __init__(self, streams: int, seed: int, *key: int) -> None:
-        self._words = SeedSequence(seed, spawn_key=key).generate_state(_SEED_WORDS * streams, np.uint64)
-
-    def open(self, number: int) -> RandomState:
-        """Return a stream from its start."""
-        words: Any = _Words(self._words[_SEED_WORDS * number : _SEED_WORDS * (number + 1)])
-        return RandomState(PCG64(words))  # whose types don't know other seeds than its own
-
-
-class _Words(ISeedSequence):
-    """A seed that is drawn already."""
-
-    def __init__(self, words: NDArray[Any]) -> None:
-        self._words = words
-
-    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
-        """Return the words; PCG64 asks for four of 64 bits."""
-        return self._words
+    def _begun(self, tasks: range) -> Iterator[RandomState]:
+        """Yield the tasks' streams after the draw of the size, which `sizes_of` has made already."""
+        mean, sigma = self._law.log_size
+        for rng in own_streams(self._law.seed, _TASK, tasks):
+            rng.lognormal(mean, sigma)
+            yield rng

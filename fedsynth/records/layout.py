@@ -13,16 +13,22 @@ ALL_DATA = "all_data"
 SAMPLED = "sampled_data"
 REM_USERS = "rem_user_data"
 TRAIN = "train"
+VAL = "val"
 TEST = "test"
+NEW_USERS = "new_users"
 STAGE_FOLDERS = (SAMPLED, REM_USERS, TRAIN, TEST)
-"""What preprocessing makes, and what may be cleared; all_data never is."""
+"""What preprocessing makes, and what may be cleared; all_data never is.
 
+VAL and NEW_USERS are not LEAF's names, so such a folder may be somebody's own: it goes with the split that made it.
+"""
 
-FOLDERS = (ALL_DATA, *STAGE_FOLDERS)
+FOLDERS = (ALL_DATA, *STAGE_FOLDERS, VAL, NEW_USERS)
 """All that fedsynth makes in a data folder."""
 
 DATA, META = "data", "meta"
 """LEAF's names of the data folder and of the one for records beside it."""
+CHECKSUMS = "dir-checksum.md5"
+"""LEAF's name, in the folder for records, of the file with the MD5 sums of all data files."""
 
 
 def settled(folder: Path) -> Path:

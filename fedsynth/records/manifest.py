@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from fedsynth.errors import DataError
-from fedsynth.records.layout import ALL_DATA, REM_USERS, SAMPLED, TEST, TRAIN, meta_dir, settled
+from fedsynth.records.layout import ALL_DATA, NEW_USERS, REM_USERS, SAMPLED, TEST, TRAIN, VAL, meta_dir, settled
 from fedsynth.records.mark import new_file
 from fedsynth.records.stamp import FileStamp, stamp_file
 from fedsynth.system import write_text
@@ -28,7 +28,9 @@ MAKERS = {
     SAMPLED: ("sample",),
     REM_USERS: ("remove_users",),
     TRAIN: ("split",),
+    VAL: ("split",),
     TEST: ("split",),
+    NEW_USERS: ("split",),
 }
 """Which stages make which folder; one that is made replaces what the others made."""
 
@@ -127,8 +129,13 @@ class StageRecord(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if any(counts.keys() != {"users", "samples"} for counts in self.after.values()):
             raise ValueError("Expected counts of users and samples")
-        if any(self.stage not in MAKERS[record.folder] for record in self.outputs):
+        if any(self.stage not in MAKERS[folder] for folder in self.folders):
             raise ValueError(f"Expected outputs of {self.stage} alone")
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders that the stage made."""
+        return list(dict.fromkeys([*self.after, *(file.folder for file in self.outputs)]))
 
 
 class _Content(msgspec.Struct):
@@ -163,7 +170,13 @@ class Manifest:
 
     def made(self, folder: str) -> StageRecord | None:
         """Return the record of the stage that made a folder of this name, None if none did."""
-        return next((self.stages[stage] for stage in MAKERS.get(folder, ()) if stage in self.stages), None)
+        made = (stage for stage in MAKERS.get(folder, ()) if folder in self._folders.get(stage, ()))
+        return next((self.stages[stage] for stage in made), None)
+
+    def made_with(self, folders: Iterable[str]) -> list[str]:
+        """Return these folders, then the others that the stages which made them made too: they come and go together."""
+        records = [record for name in folders if (record := self.made(name))]
+        return list(dict.fromkeys([*folders, *(name for record in records for name in record.folders)]))
 
     def find(self, path: Path) -> FileRecord | None:
         """Return the record of a file that fedsynth wrote or read, if its size and time are still those."""
@@ -184,6 +197,7 @@ class Manifest:
         return self._makers.get(md5)
 
     def _index(self) -> None:
+        self._folders = {name: record.folders for name, record in self.stages.items()}
         files = [(record, stage) for stage in self.stages.values() for record in stage.outputs]
         self._makers = {record.md5: stage for record, stage in reversed(files)}
         self._sizes = {record.size for record, _ in files}

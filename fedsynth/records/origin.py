@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +101,19 @@ def find_origin(data: Path, manifest: Manifest | None = None) -> Origin:
         )
     note = f"{folder}: not what `{record.stage}` made, {changed[0]}; taken as other data, without ground truth"
     return Origin(files=files, note=note)
+
+
+def require_made_together(data_dir: Path, origins: Mapping[str, Origin]) -> None:
+    """Raise StageError if folders of a data folder are of different splits: a sample of one may be in the other.
+
+    origins: by the folder's name. Of data that is all somebody else's nothing is claimed, and nothing refused.
+    """
+    makers = [origin.stages[:1] for origin in origins.values()]
+    if any(maker != makers[0] for maker in makers):
+        raise StageError(
+            f"{data_dir}: {' and '.join(origins)} are not of the same split, so that a sample may be in both; "
+            f"make the stages again with {named('overwrite')}, or load each folder by itself"
+        )
 
 
 def is_changing(data_dir: Path) -> bool:

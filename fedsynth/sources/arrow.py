@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fedsynth.errors import DataError, EngineError, UsageError
+from fedsynth.errors import DataError, EngineError, UsageError, install_extra
 from fedsynth.sources.arrow_types import describe_schema, to_values
 from fedsynth.sources.source import Batch, ColumnInfo
 
@@ -191,8 +191,8 @@ def import_arrow(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise EngineError(
-            "pyarrow is not installed, and reads all formats but .npz and LEAF's; install the extra `arrow`: "
-            "pip install 'pyarrow >= 16.1'"
+            "pyarrow is not installed, which reads all formats but .npz and LEAF's; "
+            f"{install_extra('pyarrow >= 16.1', 'arrow')}"
         ) from error
 
 

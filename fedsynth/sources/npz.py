@@ -17,6 +17,7 @@ from fedsynth.errors import DataError
 from fedsynth.sources.source import NUMBER, OTHER, TEXT, Batch, ColumnInfo, Values, check_finite
 
 _BATCH_BYTES = 8 << 20
+_USUAL = ("x", "y", "label")
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
@@ -44,6 +45,7 @@ class NpzSource:
         if not lengths or not max(lengths):
             raise DataError(f"{path}: no array with rows, expected x and y; save them with np.savez(path, x=x, y=y)")
         self._rows = max(lengths)
+        _check_lengths(path, headers)
         self._headers = {name: head for name, head in headers.items() if head.shape and head.shape[0] == self._rows}
         self.columns: Mapping[str, ColumnInfo] = {name: _describe(head) for name, head in self._headers.items()}
 
@@ -65,6 +67,16 @@ class NpzSource:
                     if isinstance(values, np.ndarray):
                         check_finite(self.path, name, values, start)
                 yield batch
+
+
+def _check_lengths(path: Path, headers: Mapping[str, _Header]) -> None:
+    """Raise DataError if x and a column of labels are there, but have not as many rows."""
+    lengths = {name: headers[name].shape[0] for name in _USUAL if name in headers and headers[name].shape}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} {rows:,}" for name, rows in lengths.items())
+        raise DataError(
+            f"{path}: arrays of different lengths ({found}), expected one row a sample in each; save it again"
+        )
 
 
 def _describe(head: _Header) -> ColumnInfo:

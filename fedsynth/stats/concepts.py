@@ -12,7 +12,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from fedsynth.errors import DataError
-from fedsynth.stats.picks import Picks, draw_probe, in_order
+from fedsynth.stats.blocks import UserBlock
+from fedsynth.stats.picks import InOrder, Picks, draw_probe
 from fedsynth.truth import Truth, true_models
 
 Floats = NDArray[np.float64]
@@ -21,6 +22,7 @@ Ints = NDArray[np.int64]
 PROBE_USERS = 1_000
 PROBE_SAMPLES = 2_000
 _USERS_AT_ONCE = 32
+_NUMBERS_AT_ONCE = 1 << 16
 
 NO_PAIRS = "there are no two users to compare"
 NO_CLUSTERS = "the users were not drawn from clusters"
@@ -47,9 +49,14 @@ class ConceptMeter:
     @classmethod
     def draw(cls, truth: Truth, rng: Generator) -> ConceptMeter:
         """Draw whose models are compared, and the probe. The order of users makes no difference."""
-        users = in_order(truth.user_ids, truth.num_samples)
+        return cls.draw_from(InOrder(truth.user_ids, truth.num_samples), truth, rng)
+
+    @classmethod
+    def draw_from(cls, order: InOrder, truth: Truth, rng: Generator) -> ConceptMeter:
+        """Draw as `draw` does, from the truth's users, who are in order already."""
+        users = order.having(1)
         compared = rng.permutation(users)[:PROBE_USERS].tolist()
-        return cls(truth, draw_probe(users, truth.num_samples, PROBE_SAMPLES, rng), compared)
+        return cls(truth, draw_probe(users, order.num_samples, PROBE_SAMPLES, rng), compared)
 
     @property
     def probed(self) -> Collection[int]:
@@ -72,6 +79,16 @@ class ConceptMeter:
         self._right += int(np.count_nonzero(predict(x, model) == labels))
         self._samples += len(x)
         self._probe.add(user, x)
+
+    def add_block(self, block: UserBlock) -> None:
+        """Take several users at once; for the rest see `add`."""
+        for several in block.slices(*self._size, _NUMBERS_AT_ONCE):
+            models = true_models(self._truth, block.users[several.start : several.stop] - self._first)
+            self._check_block(block, several, models)
+            labels = block.y[block.bounds[several.start] : block.bounds[several.stop]]
+            self._right += int(np.count_nonzero(_predict_block(block, several, models) == labels))
+        self._samples += len(block.y)
+        self._probe.add_block(block)
 
     def merge(self, other: ConceptMeter) -> None:
         """Take all that another one, of other users, has seen."""
@@ -103,6 +120,23 @@ class ConceptMeter:
             raise self._foreign(user, f"labels that are not 0 to {classes - 1}")
         return labels
 
+    @property
+    def _size(self) -> tuple[int, int]:
+        """How many numbers a model is, and the logits of a sample."""
+        basis, models = self._truth.basis, self._truth.models
+        shape = basis.shape[:2] if basis is not None else models.shape[1:] if models is not None else (0, 0)
+        return shape[0] * shape[1], shape[1]
+
+    def _check_block(self, block: UserBlock, several: range, models: Floats) -> None:
+        for number in several if self._are_strange(block, several, models) else ():
+            user, rows = int(block.users[number]), block.samples_of(number)
+            self._checked(user, block.x[rows], block.y[rows].tolist(), models[number - several.start])
+
+    def _are_strange(self, block: UserBlock, several: range, models: Floats) -> bool:
+        labels = block.y[block.bounds[several.start] : block.bounds[several.stop]]
+        _, features, classes = models[:, 1:].shape
+        return bool(block.x.shape[1] != features or labels.min() < 0 or labels.max() >= classes)
+
     def _foreign(self, user: int, found: str) -> DataError:
         name = self._truth.user_ids[user - self._first]
         return DataError(
@@ -116,6 +150,18 @@ def predict(x: Floats, model: Floats) -> Ints:
     with np.errstate(over="ignore", invalid="ignore"):  # features may be of any size
         classes: Ints = np.argmax(x @ model[1:] + model[0], axis=1)
     return classes
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _predict_block(block: UserBlock, several: range, models: Floats) -> Ints:
+    """Return what `predict` says of the samples of consecutive users, by the same products. models: [users, D+1, C]."""
+    first = block.bounds[several.start]
+    logits = np.empty((block.bounds[several.stop] - first, models.shape[2]))
+    for number, model in zip(several, models, strict=True):
+        start, end = block.bounds[number], block.bounds[number + 1]
+        np.matmul(block.x[start:end], model[1:], out=logits[start - first : end - first])
+    logits += np.repeat(models[:, 0], block.sizes[several.start : several.stop], axis=0)
+    return np.asarray(np.argmax(logits, axis=1), np.int64)
 
 
 def disagreements(classes: NDArray[Any], clusters: Ints | None) -> tuple[dict[str, float], dict[str, str]]:

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fedsynth.stats.picks import Picks, draw_some, in_order
+from fedsynth.stats.blocks import UserBlock
+from fedsynth.stats.picks import InOrder, Picks, draw_some
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 PAIRS, MOST_SAMPLES, LEAST_SAMPLES = 100, 50, 4
 MOST_NUMBERS = 1 << 20
@@ -37,10 +39,14 @@ class DomainMeter:
     @classmethod
     def draw(cls, names: Sequence[str], num_samples: Sequence[int], rng: Generator) -> DomainMeter:
         """Draw the pairs among users with at least 4 samples, and which samples of theirs to keep."""
-        users = in_order(names, num_samples, LEAST_SAMPLES)
-        pairs = _draw_pairs(users, rng)
+        return cls.draw_from(InOrder(names, num_samples), rng)
+
+    @classmethod
+    def draw_from(cls, users: InOrder, rng: Generator) -> DomainMeter:
+        """Draw as `draw` does, from users who are in order already."""
+        pairs = _draw_pairs(users.having(LEAST_SAMPLES), rng)
         chosen = list(dict.fromkeys(user for pair in pairs for user in pair))
-        return cls(pairs, draw_some(chosen, num_samples, MOST_SAMPLES, rng))
+        return cls(pairs, draw_some(chosen, users.num_samples, MOST_SAMPLES, rng))
 
     def part(self, users: range) -> DomainMeter:
         """Return an empty meter for the users at these consecutive positions."""
@@ -50,6 +56,12 @@ class DomainMeter:
         """Take a user's samples, [n, D]."""
         if user in self._kept.picks.places and any(user in pair for pair in self._pairs_kept(x.shape[1])):
             self._kept.add(user, x, max(LEAST_SAMPLES, MOST_NUMBERS // (2 * PAIRS * x.shape[1])))
+
+    def add_block(self, block: UserBlock) -> None:
+        """Take several users at once."""
+        for number, user in enumerate(block.users.tolist()):
+            if user in self._kept.picks.places:
+                self.add(user, block.x[block.samples_of(number)])
 
     def merge(self, other: DomainMeter) -> None:
         """Take all that another one, of other users, has kept."""
@@ -97,9 +109,10 @@ def tell_apart(one: Floats, other: Floats) -> float:
     return float(np.mean([np.mean((np.sign(score) + 1) / 2) for score in scores]))
 
 
-def _draw_pairs(users: Sequence[int], rng: Generator) -> list[Pair]:
+def _draw_pairs(users: Ints, rng: Generator) -> list[Pair]:
     """Return all pairs where there are at most 100, otherwise 100 at random."""
     if len(users) * (len(users) - 1) // 2 <= PAIRS:
-        return [(one, other) for number, other in enumerate(users) for one in users[:number]]
+        few = users.tolist()
+        return [(one, other) for number, other in enumerate(few) for one in few[:number]]
     drawn = [rng.choice(len(users), 2, replace=False).tolist() for _ in range(PAIRS)]
-    return [(users[one], users[other]) for one, other in drawn]
+    return [(int(users[one]), int(users[other])) for one, other in drawn]

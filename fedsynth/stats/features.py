@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsynth.stats.blocks import UserBlock
+
 Floats = NDArray[np.float64]
 
 _ROWS = 2_048
@@ -80,6 +82,20 @@ class FeatureMoments:
             self.reason = f"samples have different numbers of features, {len(self._mean)} and {x.shape[1]}"
         else:
             self._take(x)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def add_block(self, block: UserBlock) -> None:
+        """Take the next users, all at once: what differs from `add` are the last digits."""
+        if self.reason:
+            return
+        if self._mean is not None and len(self._mean) != block.x.shape[1]:
+            self.reason = f"samples have different numbers of features, {len(self._mean)} and {block.x.shape[1]}"
+            return
+        means = block.sums / block.sizes[:, np.newaxis]
+        rest = block.x - np.repeat(means, block.sizes, axis=0)
+        mean = block.sums.sum(axis=0) / len(block.x)
+        between = block.sizes @ (means - mean) ** 2
+        self._merge_moments(len(block.x), mean, np.einsum("ij,ij->j", rest, rest), between)
 
     def merge(self, other: FeatureMoments) -> None:
         """Take all that another one, of other users, has seen."""

@@ -23,6 +23,8 @@ SHAPES = ("circle", "square", "triangle", "diamond", "hexagon")
 """A cluster has both a colour and a shape, 40 pairs in all, so that grey tells them apart."""
 _CORNERS = {"square": (4, 45), "triangle": (3, -90), "diamond": (4, 0), "hexagon": (6, 0)}
 _MOST_LISTED = 14
+MOST_MARKS = 10_000
+"""Already a mass in which only where it is denser can be seen; of more users evenly picked ones are marked."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,24 @@ def draw_models(truth: Truth, name: str) -> Image.Image:
     _draw_frame(image, draw, (across, up), shares)
     sizes = np.array(truth.num_samples)
     clusters = np.zeros(len(sizes), np.int64) if truth.cluster is None else truth.cluster
-    opacity = mark_opacity(len(sizes))
-    for user in np.argsort(-sizes, kind="stable").tolist():  # small ones on top
-        radius = mark_radius(int(sizes[user]), int(sizes.max()), len(sizes))
+    marked = evenly_picked(len(sizes))
+    opacity, largest = mark_opacity(len(marked)), int(sizes.max())
+    for user in marked[np.argsort(-sizes[marked], kind="stable")].tolist():  # small ones on top
+        radius = mark_radius(int(sizes[user]), largest, len(marked))
         place = across.pixel(shown[user, 0]), up.pixel(shown[user, 1])
         _paste_mark(image, place, radius, int(clusters[user]), opacity)
     draw_title(draw, f"{name}: the users' true models")
+    if len(marked) < len(sizes):
+        note = f"{len(marked):,} of {len(sizes):,} users shown, evenly picked"
+        draw.text(((LEFT + RIGHT) // 2, UPPER - 24), note, INK, font(22), anchor="mm")
     _draw_legend(image, draw, truth)
     return image
+
+
+def evenly_picked(users: int) -> NDArray[np.int64]:
+    """Return the positions of the users who get a mark: all, or as many as an eye can tell apart."""
+    count = min(users, MOST_MARKS)
+    return np.arange(count) * users // max(count, 1)
 
 
 def mark_radius(size: int, largest: int, users: int) -> int:
@@ -138,7 +150,7 @@ def _draw_legend(image: Image.Image, draw: ImageDraw.ImageDraw, truth: Truth) ->
     largest = max(truth.num_samples)
     y += 24
     for size in sorted({largest, largest // 4, largest // 25} - {0}, reverse=True):
-        radius = mark_radius(size, largest, len(truth.num_samples))
+        radius = mark_radius(size, largest, min(len(truth.num_samples), MOST_MARKS))
         draw.ellipse([left - radius, y - radius, left + radius, y + radius], outline=INK, width=2)
         draw.text((left + 44, y), f"{size:,} sample{'' if size == 1 else 's'}", INK, font(22), anchor="lm")
         y += 2 * radius + 16

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from fedsynth.stats.blocks import UserBlock
 from fedsynth.stats.optimum import Sample, fit_pooled
-from fedsynth.stats.picks import Picks, draw_some, in_order
+from fedsynth.stats.picks import InOrder, Picks, draw_some
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 USERS, MOST_SAMPLES = 250, 32
 MOST_NUMBERS, MOST_FEATURES, MOST_WEIGHTS, MOST_PRODUCTS = 1 << 20, 512, 1 << 20, 1 << 24
@@ -43,9 +45,13 @@ class GradientMeter:
     @classmethod
     def draw(cls, names: Sequence[str], num_samples: Sequence[int], rng: Generator) -> GradientMeter:
         """Draw the users to keep, by their share of all samples, and which of their samples."""
-        users = in_order(names, num_samples)
-        weights = _draw_users(users, num_samples, rng)
-        return cls(weights, draw_some([*weights], num_samples, MOST_SAMPLES, rng))
+        return cls.draw_from(InOrder(names, num_samples), rng)
+
+    @classmethod
+    def draw_from(cls, users: InOrder, rng: Generator) -> GradientMeter:
+        """Draw as `draw` does, from users who are in order already."""
+        weights = _draw_users(users.having(1), users.num_samples, rng)
+        return cls(weights, draw_some([*weights], users.num_samples, MOST_SAMPLES, rng))
 
     def part(self, users: range) -> GradientMeter:
         """Return an empty meter for the users at these consecutive positions."""
@@ -66,6 +72,32 @@ class GradientMeter:
             most = max(2, MOST_NUMBERS // (USERS * x.shape[1]))
             self._kept.add(user, x, most)
             self._labels[user] = [y[place] for place in self._kept.picks.places[user][:most].tolist()]
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def add_block(self, block: UserBlock) -> None:
+        """Take several users at once: what differs from `add` are the last digits."""
+        if self.reason:
+            return
+        cells = block.cells
+        sums = np.add.reduceat(block.x[cells.order], cells.starts, axis=0)
+        own = (cells.counts**2 + np.einsum("ij,ij->i", sums, sums)) / block.sizes[cells.users]
+        common = (block.sizes**2 + np.einsum("ij,ij->i", block.sums, block.sums)) / block.sizes
+        self._own += float(own.sum())
+        self._common += float(common.sum())
+        self._samples += len(block.y)
+        by_class = np.argsort(cells.codes, kind="stable")
+        starts = np.searchsorted(cells.codes[by_class], np.arange(len(block.labels)))
+        whole = np.column_stack([cells.counts, sums])
+        self._add_sums(dict(zip(block.labels, np.add.reduceat(whole[by_class], starts, axis=0), strict=True)))
+        if block.x.shape[1] <= MOST_FEATURES:
+            self._keep(block)
+
+    def _keep(self, block: UserBlock) -> None:
+        most = max(2, MOST_NUMBERS // (USERS * block.x.shape[1]))
+        for number in self._kept.add_block(block, most):
+            user = int(block.users[number])
+            labels = block.y[block.samples_of(number)]
+            self._labels[user] = labels[self._kept.picks.places[user][:most]].tolist()
 
     def merge(self, other: GradientMeter) -> None:
         """Take all that another one, of other users, has seen."""
@@ -162,12 +194,12 @@ def _class_sums(x: Floats, y: Sequence[Any]) -> dict[Any, Floats]:
     return dict(zip(numbers, sums, strict=True))
 
 
-def _draw_users(users: Sequence[int], num_samples: Sequence[int], rng: Generator) -> dict[int, float]:
+def _draw_users(users: Ints, num_samples: Ints, rng: Generator) -> dict[int, float]:
     """Return at most 250 users and their weights: all by their samples, or a systematic sample by them."""
-    sizes = np.array([num_samples[user] for user in users], np.float64)
+    sizes = num_samples[users].astype(np.float64)
     if len(users) <= USERS:
-        return dict(zip(users, (sizes / sizes.sum()).tolist(), strict=True))
+        return dict(zip(users.tolist(), (sizes / sizes.sum()).tolist(), strict=True))
     ends = np.cumsum(sizes)
     points = (np.arange(USERS) + rng.random()) * (ends[-1] / USERS)
     drawn, times = np.unique(np.searchsorted(ends, points, side="right"), return_counts=True)
-    return {users[number]: count / USERS for number, count in zip(drawn.tolist(), times.tolist(), strict=True)}
+    return dict(zip(users[drawn].tolist(), (times / USERS).tolist(), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from fedsynth.stats.blocks import UserBlock
 from fedsynth.stats.chance import Margins, chance_levels, hellinger
 
 Ints = NDArray[np.int64]
@@ -52,15 +54,16 @@ class LabelTable:
 
 
 class LabelCounter:
-    """Count labels user by user. reason: why they are no classes, "" as long as they are.
+    """Count labels user by user, or many users at once. reason: why they are no classes, "" as long as they are.
 
-    Holds two numbers for each class that a user has.
+    Holds 16 bytes for each class that a user has, and for each user.
     """
 
     def __init__(self) -> None:
         self.reason = ""
         self._names: dict[Label, int] = {}
-        self._rows: dict[int, tuple[list[int], list[int]]] = {}
+        self._users, self._sizes = array("q"), array("q")
+        self._cells = array("q"), array("i"), array("i")  # users' positions, numbers of classes, counts
 
     def add(self, user: int, labels: Sequence[Any]) -> None:
         """Take the labels, as JSON has them, of the user at this position; all positions come, in any order."""
@@ -75,25 +78,56 @@ class LabelCounter:
         if strange is not None or None in counts:
             self.reason = f"labels such as {strange!r} are no classes"
             return
-        classes = [self._names.setdefault(label, len(self._names)) for label in counts]
-        self._rows[user] = classes, list(counts.values())
+        self._users.append(user)
+        self._sizes.append(len(labels))
+        users, classes, numbers = self._cells
+        users.extend([user] * len(counts))
+        classes.extend(self._number(label) for label in counts)
+        numbers.extend(counts.values())
+
+    def add_block(self, users: range, block: UserBlock) -> None:
+        """Take the labels of the users at these positions, of whom the block has those with samples."""
+        if self.reason:
+            return
+        sizes = np.zeros(len(users), np.int64)
+        sizes[block.users - users.start] = block.sizes
+        self._users.extend(users)
+        self._sizes.frombytes(sizes.tobytes())
+        if len(block.users):
+            cells, numbers = block.cells, np.array([self._number(label) for label in block.labels])
+            self._take(block.users[cells.users], numbers[cells.codes], cells.counts)
 
     def merge(self, other: LabelCounter) -> None:
         """Take all that another counter, of other users, has counted."""
         self.reason = self.reason or other.reason
         if self.reason:
             return
-        numbers = [self._names.setdefault(name, len(self._names)) for name in other._names]
-        for user, (classes, counts) in other._rows.items():
-            self._rows[user] = [numbers[label] for label in classes], counts
+        self._users.extend(other._users)
+        self._sizes.extend(other._sizes)
+        numbers = np.array([self._number(name) for name in other._names], np.int64)
+        users, classes, counts = map(_whole, other._cells)
+        self._take(users, numbers[classes], counts)
 
     def table(self) -> LabelTable:
         """Return what was counted, the classes in order: numbers by value, before texts."""
         names = sorted(self._names, key=_order)
-        order = np.empty(len(names), np.int64)
-        order[[self._names[name] for name in names]] = np.arange(len(names))
-        rows = [self._rows[user] for user in sorted(self._rows)]
-        return _table([order[classes] for classes, _ in rows], [counts for _, counts in rows], names)
+        numbers = np.empty(len(names), np.int64)
+        numbers[[self._names[name] for name in names]] = np.arange(len(names))
+        users, sizes = _whole(self._users), _whole(self._sizes)
+        order = np.argsort(users, kind="stable")
+        owners, classes, counts = map(_whole, self._cells)
+        ranks = np.searchsorted(users[order], owners)
+        if (ranks[1:] < ranks[:-1]).any():
+            by_user = np.argsort(ranks, kind="stable")
+            ranks, classes, counts = ranks[by_user], classes[by_user], counts[by_user]
+        return LabelTable(ranks, numbers[classes], counts.astype(np.int64), sizes[order], names)
+
+    def _number(self, label: Label) -> int:
+        return self._names.setdefault(label, len(self._names))
+
+    def _take(self, *cells: Ints) -> None:
+        for kept, more in zip(self._cells, cells, strict=True):
+            kept.frombytes(np.ascontiguousarray(more, np.dtype(kept.typecode)).tobytes())
 
 
 def label_measures(table: LabelTable, rng: Generator) -> dict[str, float]:
@@ -129,15 +163,8 @@ def distances(table: LabelTable) -> dict[str, float]:
     }
 
 
-def _table(classes: Sequence[Any], counts: Sequence[Any], names: Sequence[Label]) -> LabelTable:
-    lengths = [len(row) for row in counts]
-    return LabelTable(
-        users=np.repeat(np.arange(len(counts)), lengths),
-        classes=np.concatenate([np.asarray(row, np.int64) for row in classes]),
-        counts=np.concatenate([np.asarray(row, np.int64) for row in counts]),
-        sizes=np.array([sum(row) for row in counts], np.int64),
-        names=names,
-    )
+def _whole(values: array[int]) -> Ints:
+    return np.frombuffer(values, np.dtype(values.typecode))
 
 
 def _jensen_shannon(table: LabelTable, pooled: Floats, shares: Floats) -> float:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from fedsynth.stats.blocks import UserBlock
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -21,7 +23,7 @@ class Picks:
 
     def part(self, users: range) -> Picks:
         """Return those of the users at these consecutive positions."""
-        return Picks({user: self.places[user] for user in users if user in self.places})
+        return Picks({user: places for user, places in self.places.items() if user in users})
 
     def keeper(self) -> Keeper:
         """Return what keeps them as they come by."""
@@ -41,17 +43,31 @@ class Keeper:
         if places is not None:
             self.rows[user] = values[places[:most]]
 
+    def add_block(self, block: UserBlock, most: int | None = None) -> list[int]:
+        """Take several users at once, each as `add` does; return which of the block, by position, were picked."""
+        picked = [number for number, user in enumerate(block.users.tolist()) if user in self.picks.places]
+        for number in picked:
+            self.add(int(block.users[number]), block.x[block.samples_of(number)], most)
+        return picked
+
     def merge(self, other: Keeper) -> None:
         """Take all that another one, of other users, has kept."""
         self.rows.update(other.rows)
 
 
-def in_order(names: Sequence[str], num_samples: Sequence[int], least: int = 1) -> list[int]:
-    """Return the positions of the users with so many samples by name: draws from them don't depend on their order."""
-    return sorted((user for user, size in enumerate(num_samples) if size >= least), key=lambda user: names[user])
+class InOrder:
+    """The users by name, so that draws from them don't depend on their order. num_samples: [users] of each."""
+
+    def __init__(self, names: Sequence[str], num_samples: Sequence[int]) -> None:
+        self.num_samples = np.asarray(num_samples, np.int64)
+        self._users = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
+
+    def having(self, least: int) -> Ints:
+        """Return the positions of the users with so many samples."""
+        return self._users[self.num_samples[self._users] >= least]
 
 
-def draw_probe(users: Sequence[int], num_samples: Sequence[int], samples: int, rng: Generator) -> Picks:
+def draw_probe(users: Ints, num_samples: Ints, samples: int, rng: Generator) -> Picks:
     """Draw so many samples, each from a user who is drawn with the same chance whatever their size."""
     places: dict[int, list[int]] = {}
     for user in rng.choice(users, samples).tolist():
@@ -59,6 +75,6 @@ def draw_probe(users: Sequence[int], num_samples: Sequence[int], samples: int, r
     return Picks({user: np.array(numbers) for user, numbers in places.items()})
 
 
-def draw_some(users: Sequence[int], num_samples: Sequence[int], most: int, rng: Generator) -> Picks:
+def draw_some(users: Sequence[int], num_samples: Ints, most: int, rng: Generator) -> Picks:
     """Draw at most so many different samples of each of these users, in random order."""
     return Picks({user: rng.choice(num_samples[user], min(most, num_samples[user]), replace=False) for user in users})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from fedsynth.stats.summary import summarize
+from fedsynth.stats.summary import size_counts, summarize
 
 
 def quantity_measures(num_samples: Sequence[int]) -> dict[str, float]:
@@ -28,18 +28,24 @@ def quantity_measures(num_samples: Sequence[int]) -> dict[str, float]:
 def gini(num_samples: Sequence[int]) -> float:
     """Return the Gini coefficient: 0.0 if all are equal, near 1 if one user has everything."""
     users, total = len(num_samples), sum(num_samples)
-    weighted = sum((2 * rank - users - 1) * count for rank, count in enumerate(sorted(num_samples), 1))
+    weighted = before = 0
+    for size, times in size_counts(num_samples):  # of equal ones the sum of 2 rank - users - 1, rank from 1
+        weighted += size * times * (2 * before + times - users)
+        before += times
     return weighted / (users * total) if total else 0.0
 
 
 def effective_users(num_samples: Sequence[int]) -> float:
     """Return how many equally large users would be as concentrated: 1 / sum w^2, w the users' shares of all samples."""
-    squares = sum(count**2 for count in num_samples)
+    squares = sum(size**2 * times for size, times in size_counts(num_samples))
     return sum(num_samples) ** 2 / squares if squares else 0.0
 
 
 def top_share(num_samples: Sequence[int]) -> float:
     """Return the share of all samples that the largest tenth of the users holds, rounded down but at least one user."""
-    largest = sorted(num_samples, reverse=True)[: max(1, len(num_samples) // 10)]
+    left, held = max(1, len(num_samples) // 10), 0
+    for size, times in reversed(size_counts(num_samples)):
+        held += size * min(times, left)
+        left -= min(times, left)
     total = sum(num_samples)
-    return sum(largest) / total if total else 0.0
+    return held / total if total else 0.0

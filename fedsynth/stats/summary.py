@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any, ClassVar
 
 BIN_WIDTH = 20
@@ -68,26 +70,37 @@ class Summary:
         }
 
 
+def size_counts(num_samples: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the sizes that occur, in order, each with how many users have it: few, however many users there are."""
+    return sorted(Counter(num_samples).items())
+
+
 def summarize(num_samples: Sequence[int]) -> Summary:
     """Return the statistics of samples per user. num_samples: [users], at least one."""
     users, samples = len(num_samples), sum(num_samples)
+    sizes = size_counts(num_samples)
     mean = samples / users
-    second, third = (math.fsum((count - mean) ** power for count in num_samples) / users for power in (2, 3))
+    second, third = (_sum_of_powers(sizes, mean, power) / users for power in (2, 3))
     return Summary(
         users=users,
         samples=samples,
         mean=mean,
         std=math.sqrt(second),
-        skewness=third / second**1.5 if len(set(num_samples)) > 1 else 0.0,
-        bins=_histogram(num_samples),
-        beyond=sum(count > BIN_EDGES[-1] for count in num_samples),
+        skewness=third / second**1.5 if len(sizes) > 1 else 0.0,
+        bins=_histogram(sizes),
+        beyond=sum(times for size, times in sizes if size > BIN_EDGES[-1]),
         num_samples=num_samples,
     )
 
 
-def _histogram(num_samples: Sequence[int]) -> list[int]:
+def _sum_of_powers(sizes: Sequence[tuple[int, int]], mean: float, power: int) -> float:
+    """Return the sum over users of powers of their size less the mean, rounded once, whatever the users' order."""
+    return math.fsum(chain.from_iterable(repeat((size - mean) ** power, times) for size, times in sizes))
+
+
+def _histogram(sizes: Sequence[tuple[int, int]]) -> list[int]:
     bins = [0] * (len(BIN_EDGES) - 1)
-    for count in num_samples:
-        if count <= BIN_EDGES[-1]:
-            bins[min(count // BIN_WIDTH, len(bins) - 1)] += 1
+    for size, times in sizes:
+        if size <= BIN_EDGES[-1]:
+            bins[min(size // BIN_WIDTH, len(bins) - 1)] += times
     return bins

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.random import default_rng
 
+from fedsynth.stats.blocks import Floats, Ints, make_block
 from fedsynth.stats.concepts import ConceptMeter
 from fedsynth.stats.domains import DomainMeter
 from fedsynth.stats.features import FeatureMoments, to_matrix
 from fedsynth.stats.gradients import GradientMeter
 from fedsynth.stats.labels import LabelCounter
+from fedsynth.stats.picks import InOrder
 from fedsynth.truth import Truth
 
 
@@ -32,13 +34,14 @@ class Tally:
 
     @classmethod
     def draw(cls, names: Sequence[str], num_samples: Sequence[int], truth: Truth | None, seed: int) -> Tally:
-        """Draw the samples that are to be kept. names, num_samples: of all users."""
+        """Draw the samples that are to be kept. names, num_samples: of all users; truth: that of these, or None."""
+        users = InOrder(names, num_samples)
         return cls(
             LabelCounter(),
             FeatureMoments(),
-            DomainMeter.draw(names, num_samples, default_rng([seed, 1])),
-            GradientMeter.draw(names, num_samples, default_rng([seed, 2])),
-            None if truth is None else ConceptMeter.draw(truth, default_rng(seed)),
+            DomainMeter.draw_from(users, default_rng([seed, 1])),
+            GradientMeter.draw_from(users, default_rng([seed, 2])),
+            None if truth is None else ConceptMeter.draw_from(users, truth, default_rng(seed)),
         )
 
     @property
@@ -65,6 +68,24 @@ class Tally:
                 self.gradients.add(user, matrix, y)
         if self.concepts is not None:
             self.concepts.add(user, np.zeros((len(y), 0)) if matrix is None else matrix, y)
+
+    def add_block(self, users: range, sizes: Ints, x: Floats, y: Ints) -> None:
+        """Take the users at these positions, as `add` does one by one, but for the last digits.
+
+        sizes: [users]; x: [sum of sizes, D], finite; y: likewise, whole numbers.
+        """
+        block = make_block(users, sizes, x, y)
+        self.labels.add_block(users, block)
+        if not len(block.users) or not self.wants_x or self.moments is None:
+            return
+        self.moments.add_block(block)
+        if not self.moments.reason:
+            if self.domains is not None:
+                self.domains.add_block(block)
+            if self.gradients is not None and self._has_classes:
+                self.gradients.add_block(block)
+        if self.concepts is not None:
+            self.concepts.add_block(block)
 
     def part(self, users: range) -> Tally:
         """Return an empty one for the users at these consecutive positions, which is all that it knows about."""

@@ -2,6 +2,18 @@
 
 from fedsynth.truth.file import FILE_NAME, Truth, TruthWriter, true_models
 from fedsynth.truth.find import NoTruth, find_truth
+from fedsynth.truth.part import TruthGatherer, TruthPart
 from fedsynth.truth.read import PARTITIONED, load_truth
 
-__all__ = ["FILE_NAME", "PARTITIONED", "NoTruth", "Truth", "TruthWriter", "find_truth", "load_truth", "true_models"]
+__all__ = [
+    "FILE_NAME",
+    "PARTITIONED",
+    "NoTruth",
+    "Truth",
+    "TruthGatherer",
+    "TruthPart",
+    "TruthWriter",
+    "find_truth",
+    "load_truth",
+    "true_models",
+]

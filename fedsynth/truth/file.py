@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import le
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
@@ -27,6 +28,10 @@ FILE_NAME = "truth.npz"
 
 WAY_OUT = "generate the data again, or delete that file to go on without ground truth"
 FORMAT = 1
+MODELS = "models"
+"""The name of users' own models, which are too much for the memory."""
+
+_SLICE = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class Truth:
 
         Raises DataError if one is not among them, or has more samples than they were made with: the truth is damaged.
         """
+        if users == self.user_ids and all(map(le, num_samples, self.num_samples)):
+            return replace(self, user_ids=users, num_samples=num_samples)
         position = {user: number for number, user in enumerate(self.user_ids)}
         for user, size in zip(users, num_samples, strict=True):
             if user not in position:
@@ -104,9 +111,9 @@ def true_models(truth: Truth, users: Iterable[int]) -> Floats:
 
 
 class TruthWriter:
-    """Write a truth file while the users are made. Models without a common basis go to the disk one by one.
+    """Write a truth file while the users are made. Models without a common basis go to the disk as they come.
 
-    What is kept in memory: for each user a name, two numbers and, where there is a common basis, K more.
+    What is kept in memory: for each user a number and, where there is a common basis, K more.
 
     The file holds `format`, user_ids [users] str, num_samples [users] int64, data_md5 and data_size [files] of
     all_data, the generator's parameters by their names, and `checksum` over all these. Then what the generator adds
@@ -138,18 +145,36 @@ class TruthWriter:
 
     def add(self, values: Mapping[str, Any]) -> None:
         """Take what is true of the next user, of one type and shape for all; `models` is their own model, [D+1, C]."""
-        for name, value in values.items():
-            if name == "models":
-                with naming(self._path):
-                    self._write_model(value)
+        import numpy as np
+
+        self.extend({name: np.asarray(value)[np.newaxis] for name, value in values.items()})
+
+    def extend(self, values: Mapping[str, NDArray[Any]]) -> None:
+        """Take what is true of the next users: [users, ...] by name, as for `add`."""
+        added = 0
+        for name, rows in values.items():
+            added = len(rows)
+            if name == MODELS:
+                self.extend_models(rows)
             else:
-                self._array_of(name, value)[self._added] = value
-        self._added += 1
+                self._array_of(name, rows)[self._added : self._added + added] = rows
+        self._added += added
+
+    def extend_models(self, models: Floats) -> None:
+        """Take the next users' own models, [users, D+1, C], where these come by themselves."""
+        import numpy as np
+
+        with naming(self._path):
+            if self._models is None:
+                self._models = self._zip.open(f"{MODELS}.npy", "w", force_zip64=True)
+                described = {"descr": "<f8", "fortran_order": False, "shape": (self._users, *models.shape[1:])}
+                np.lib.format.write_array_header_1_0(self._models, described)
+            self._models.write(np.ascontiguousarray(models, "<f8").tobytes())
 
     def finish(
         self,
         user_ids: Sequence[str],
-        num_samples: Sequence[int],
+        num_samples: Sequence[int] | Ints,
         parameters: Mapping[str, Any],
         shared: Mapping[str, Any],
         *,
@@ -159,30 +184,44 @@ class TruthWriter:
 
         data: the stamps of all_data's files, which hold these users.
         """
-        import numpy as np
-
         if self._models is not None:
             self._models.close()
         sums = [stamp.md5 for stamp in data]
+        self._write("format", FORMAT)
+        self._write_names(user_ids)
         head = {
-            "format": FORMAT,
-            "user_ids": list(user_ids),
-            "num_samples": list(num_samples),
+            "num_samples": num_samples,
             "data_md5": sums,
             "data_size": [stamp.size for stamp in data],
             "checksum": checksum(user_ids, num_samples, sums, parameters),
         }
         for name, values in {**head, **parameters, **self._rows, **shared}.items():
-            with naming(self._path), self._zip.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asarray(values), allow_pickle=False)
+            self._write(name, values)
 
-    def _array_of(self, name: str, value: Any) -> NDArray[Any]:
-        """Return the array of all users: small objects that stay, one by one, would scatter over the memory."""
+    def _write(self, name: str, values: Any) -> None:
+        import numpy as np
+
+        with naming(self._path), self._zip.open(f"{name}.npy", "w", force_zip64=True) as entry:
+            np.lib.format.write_array(entry, np.asarray(values), allow_pickle=False)
+
+    def _write_names(self, user_ids: Sequence[str]) -> None:
+        """Write the users' ids, as `_write` would, a slice at a time: all at once they are 60 bytes each."""
+        import numpy as np
+
+        longest = max((len(user) for part in slices(user_ids) for user in part), default=0)
+        kind = np.dtype(f"U{max(longest, 1)}")
+        with naming(self._path), self._zip.open("user_ids.npy", "w", force_zip64=True) as entry:
+            described = {"descr": kind.str, "fortran_order": False, "shape": (len(user_ids),)}
+            np.lib.format.write_array_header_1_0(entry, described)
+            for part in slices(user_ids):
+                entry.write(np.array(part, kind).tobytes())
+
+    def _array_of(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the array of all users."""
         import numpy as np
 
         if name not in self._rows:
-            kind = np.asarray(value)
-            self._rows[name] = np.empty((self._users, *kind.shape), kind.dtype)
+            self._rows[name] = np.empty((self._users, *rows.shape[1:]), rows.dtype)
         return self._rows[name]
 
     def _close(self, part: Any, *, failed: bool) -> None:
@@ -190,22 +229,30 @@ class TruthWriter:
         with naming(self._path), contextlib.suppress(*((OSError, ValueError) if failed else ())):
             part.close()
 
-    def _write_model(self, model: Floats) -> None:
-        import numpy as np
-
-        if self._models is None:
-            self._models = self._zip.open("models.npy", "w", force_zip64=True)
-            described = {"descr": "<f8", "fortran_order": False, "shape": (self._users, *model.shape)}
-            np.lib.format.write_array_header_1_0(self._models, described)
-        self._models.write(np.ascontiguousarray(model, "<f8").tobytes())
-
 
 def checksum(
-    user_ids: Sequence[str], num_samples: Sequence[int], data_md5: Sequence[str], parameters: Mapping[str, Any]
+    user_ids: Sequence[str], num_samples: Sequence[int] | Ints, data_md5: Sequence[str], parameters: Mapping[str, Any]
 ) -> str:
-    """Return the sum that tells damage: MD5, 32 hex digits, of users, sizes, the data's sums, seed and parameters."""
-    text = json.dumps([list(user_ids), list(num_samples), list(data_md5), dict(parameters)], sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    """Return the sum that tells damage: MD5, 32 hex digits, of users, sizes, the data's sums, seed and parameters.
+
+    It is that of the text that `json.dumps` gives of these four, of which no more than a slice is held.
+    """
+    digest = hashlib.md5(b"[", usedforsecurity=False)
+    for values in (user_ids, num_samples):
+        between = b"["
+        for part in slices(values):
+            digest.update(between + json.dumps(part)[1:-1].encode())
+            between = b", "
+        digest.update(b"], " if len(values) else b"[], ")
+    digest.update(json.dumps([list(data_md5), dict(parameters)], sort_keys=True)[1:].encode())
+    return digest.hexdigest()
+
+
+def slices(values: Any) -> Iterator[list[Any]]:
+    """Yield a long sequence, or an array, as lists of Python values, some thousands at a time."""
+    for start in range(0, len(values), _SLICE):
+        part = values[start : start + _SLICE]
+        yield part if isinstance(part, list) else part.tolist() if hasattr(part, "tolist") else list(part)
 
 
 def _take(values: Any, chosen: Sequence[int] | slice) -> Any:

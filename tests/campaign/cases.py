@@ -19,6 +19,7 @@ IID = ("preprocess", "-s", "iid", "--iu", 0.5, "--sf", 0.5, "-t", "user", *SEEDS
 SAMPLE = ("sample", "-s", "niid", "--sf", 0.9, "--smplseed", 1)
 REMOVE = ("remove-users", "-k", 5)
 SPLIT = ("split", "-t", "sample", "--spltseed", 2)
+SIDES = ("split", "-t", "sample", "--tf", 0.7, "--vf", 0.2, "--new-users", 0.2, "--spltseed", 2)
 CACHE = """
 import hashlib
 from fedsynth import LeafDataset
@@ -57,11 +58,15 @@ _ONE_PROCESS = (
     Case(
         "split over another", (GENERATE, NIID), ("split", "-t", "user", "--spltseed", 9, "--overwrite"), replaces=True
     ),
+    Case("four sides", (GENERATE,), SIDES),
+    Case("two sides over four", (GENERATE, SIDES), (*SPLIT, "--overwrite"), replaces=True),
+    Case("four sides over two", (GENERATE, NIID), (*SIDES, "--overwrite"), replaces=True),
     Case("stats", (GENERATE, NIID), ("stats",)),
 )
 CASES = (
     *_ONE_PROCESS,
     Case("clean", (GENERATE, NIID), ("clean",)),
+    Case("clean of four sides", (GENERATE, SIDES), ("clean",)),
     Case("verify", (GENERATE, NIID), ("verify", "meta/dir-checksum.md5")),
     Case("cache", (GENERATE, NIID), ("python", CACHE)),
     *(case.with_workers() for case in _ONE_PROCESS),

@@ -211,6 +211,28 @@ def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
     assert fedsynth(tmp_path, "generate", "-num-tasks", 300).stderr == ""
 
 
+@pytest.mark.parametrize(("missing", "name"), [("numpy", "numpy"), ("msgspec", "msgspec"), ("PIL", "pillow")])
+def test_what_a_wheel_lacks_is_installed_by_its_name(missing: str, name: str, tmp_path: Path) -> None:
+    """Where there is no main.py: in an installed package, here one that is led to by a link."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/fedsynth").symlink_to(ROOT / "fedsynth")
+    script = (
+        f"import sys; sys.modules[{missing!r}] = None; from fedsynth.cli import main\n"
+        "try: main(['generate', '-num-tasks', '3'])\n"
+        "except SystemExit: main(['stats'])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(tmp_path / "site")),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    expected = f"fedsynth: {missing} is not installed for {sys.executable}; run `pip install {name}`"
+    assert result.stderr.splitlines()[-1] == expected
+
+
 @pytest.mark.parametrize("missing", ["click", "msgspec", "numpy"])
 def test_what_is_not_installed_is_one_sentence(missing: str, tmp_path: Path) -> None:
     """As for one who runs main.py in a fresh clone without the set-up."""

@@ -107,15 +107,17 @@ def test_no_arguments_show_the_help(tmp_path: Path) -> None:
 
 
 ENDED = """
-import signal
+import os, signal, threading
 from fedsynth.cli import main
-before = signal.getsignal(signal.SIGINT)
+before, hook, variables = signal.getsignal(signal.SIGINT), threading.excepthook, dict(os.environ)
 for args in (["--help"], ["foo"], ["stats"]):
     try:
         main(args)
     except SystemExit:
         pass
     assert signal.getsignal(signal.SIGINT) is before
+    assert threading.excepthook is hook
+    assert dict(os.environ) == variables
 try:
     signal.raise_signal(signal.SIGINT)
 except KeyboardInterrupt:
@@ -123,7 +125,7 @@ except KeyboardInterrupt:
 """
 
 
-def test_caller_of_main_keeps_ctrl_c(tmp_path: Path) -> None:
+def test_caller_of_main_keeps_ctrl_c_and_what_else_is_the_processs(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ENDED]
     result = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert result.stdout.endswith("interrupted\n"), result.stderr

@@ -275,6 +275,11 @@ def cut_npz(folder: Path) -> Path:
     return folder / "t.npz"
 
 
+def lengths(folder: Path) -> Path:
+    np.savez(folder / "t.npz", x=X, label=Y[1:])
+    return folder / "t.npz"
+
+
 def fortran(folder: Path) -> Path:
     np.savez(folder / "t.npz", x=np.asfortranarray(X), label=Y)
     return folder / "t.npz"
@@ -327,6 +332,7 @@ def other_columns(folder: Path) -> Path:
         (twice, DataError, "two columns of one name"),
         (objects, UsageError, "it holds Python objects, which are never unpickled"),
         (cut_npz, DataError, "damaged, expected a file that np.savez wrote"),
+        (lengths, DataError, r"arrays of different lengths \(x 500, label 499\), expected one row a sample"),
         (fortran, UsageError, "its rows are not together"),
         (unknown, UsageError, "of a format that is not known"),
         (nothing, StageError, "no such file or folder"),

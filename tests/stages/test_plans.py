@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 from fedsynth.leaf.plan import Counts, FilePlan, Masked, Ordered, Pooled, Whole
 from fedsynth.stages.remove_users import remove_users
 from fedsynth.stages.sample import sample_iid, sample_niid
-from fedsynth.stages.split import SHAKESPEARE_GAP, split_by_sample, split_by_user, split_in_order, train_size
+from fedsynth.stages.split import (
+    SHAKESPEARE_GAP,
+    ordered_sizes,
+    sample_sizes,
+    split_by_sample,
+    split_by_user,
+    split_in_order,
+    train_size,
+)
 
 
 def counts(*sizes: int, first: int = 0) -> Counts:
@@ -102,7 +111,7 @@ def test_users_with_one_sample_draw_nothing() -> None:
 
 
 def test_shakespeare_leaves_a_gap_between_train_and_test() -> None:
-    plan = split_in_order([counts(100, 400)], fraction=0.8)
+    plan = split_in_order([counts(100, 400)], fraction=0.8, rng=Random(1))
     (train,), (test,) = plan.files[0]["train"].picks, plan.files[0]["test"].picks
     assert isinstance(train, Masked)
     assert isinstance(test, Masked)
@@ -122,6 +131,137 @@ def test_split_by_user_deals_the_users_of_all_files(files: list[list[int]], frac
     assert sides == Counter(user for source in sources for user in source.users)
     for source, plan in zip(sources, plans, strict=True):
         assert list(plan["train"].users) == [user for user in source.users if user in set(plan["train"].users)]
+
+
+@st.composite
+def fractions(draw: st.DrawFn) -> tuple[float, float]:
+    """Of train and of val, less than 1 together."""
+    train = draw(st.integers(1, 98))
+    return train / 100, draw(st.integers(1, 99 - train)) / 100
+
+
+def masks(plan: FilePlan) -> dict[str, bytes]:
+    found = {}
+    for user, size, pick in zip(plan.users, plan.num_samples, plan.picks, strict=True):
+        assert isinstance(pick, Masked)
+        assert pick.mask.count(1) == size > 0
+        found[user] = pick.mask
+    return found
+
+
+@settings(derandomize=True)
+@given(sizes, fractions(), st.integers(0, 1000))
+def test_each_sample_is_on_one_of_three_sides(sizes: list[int], parts: tuple[float, float], seed: int) -> None:
+    plan = split_by_sample([counts(*sizes)], fraction=parts[0], val_fraction=parts[1], rng=Random(seed))
+    (files,) = plan.files
+    train, val, test = (masks(files[side]) for side in ("train", "val", "test"))
+    assert list(train) == list(test) == [f"u{user}" for user, size in enumerate(sizes) if size >= 2]
+    assert list(val) == [f"u{user}" for user, size in enumerate(sizes) if size >= 3]
+    assert list(plan.left_out) == [f"u{user}" for user, size in enumerate(sizes) if size < 2]
+    for user in train:
+        taken = zip(train[user], val.get(user, bytes(len(train[user]))), test[user], strict=True)
+        assert all(sum(sides) == 1 for sides in taken)
+    for side in files.values():
+        assert side.hierarchies == [f"h of {user}" for user in side.users]
+
+
+@settings(derandomize=True)
+@given(st.integers(2, 500), fractions())
+def test_three_sides_have_their_fractions_and_none_is_empty(size: int, parts: tuple[float, float]) -> None:
+    found = sample_sizes(size, *parts)
+    assert found is not None
+    assert sum(found) == size
+    assert min(found.train, found.test) >= 1
+    assert (found.val >= 1) == (size >= 3)
+    if size * min(*parts, 1 - sum(parts)) >= 2:
+        assert found.val == int(parts[1] * size)
+        assert found.train == train_size(size, parts[0])
+
+
+@pytest.mark.parametrize(
+    ("size", "parts", "expected"),
+    [
+        (1, (0.8, 0.1), None),
+        (2, (0.8, 0.1), (1, 0, 1)),
+        (3, (0.8, 0.1), (1, 1, 1)),
+        (5, (0.8, 0.1), (3, 1, 1)),
+        (9, (0.8, 0.1), (7, 1, 1)),
+        (10, (0.8, 0.1), (8, 1, 1)),
+        (19, (0.8, 0.1), (15, 1, 3)),
+        (100, (0.8, 0.1), (80, 10, 10)),
+        (3, (0.1, 0.8), (1, 1, 1)),
+        (4, (0.05, 0.9), (1, 2, 1)),
+    ],
+)
+def test_small_users_are_split_as_documented(size: int, parts: tuple[float, float], expected: Any) -> None:
+    assert sample_sizes(size, *parts) == expected
+
+
+@settings(derandomize=True)
+@given(st.lists(sizes, min_size=1, max_size=3), st.floats(0.01, 0.99), fractions(), st.integers(0, 1000))
+def test_new_users_are_whole_and_nobody_elses(
+    files: list[list[int]], new_users: float, parts: tuple[float, float], seed: int
+) -> None:
+    sources = [counts(*sizes, first=100 * number) for number, sizes in enumerate(files)]
+    plan = split_by_sample(sources, fraction=parts[0], val_fraction=parts[1], new_users=new_users, rng=Random(seed))
+    kept = [[user for user, size in enumerate(source.num_samples) if size >= 2] for source in sources]
+    assert sum(len(sides["new_users"].users) for sides in plan.files) == int(new_users * sum(map(len, kept)))
+    for source, users, sides in zip(sources, kept, plan.files, strict=True):
+        new, train = list(sides["new_users"].users), list(sides["train"].users)
+        names = [source.users[user] for user in users]
+        assert new == [name for name in names if name not in train]
+        assert train == list(sides["test"].users) == [name for name in names if name not in new]
+        assert set(sides["val"].users) <= set(train)
+        assert sides["new_users"].picks == [Whole(source.users.index(name)) for name in new]
+        assert list(sides["new_users"].num_samples) == [source.num_samples[source.users.index(name)] for name in new]
+
+
+def test_new_users_are_others_with_another_seed() -> None:
+    source = counts(*[9] * 40)
+    plans = [split_by_sample([source], fraction=0.5, new_users=0.25, rng=Random(seed)) for seed in (1, 1, 2)]
+    one, again, other = [plan.files[0]["new_users"].users for plan in plans]
+    assert one == again != other
+
+
+@settings(derandomize=True)
+@given(st.lists(sizes, min_size=1, max_size=3), fractions(), st.integers(0, 1000))
+def test_users_go_to_three_sides(files: list[list[int]], parts: tuple[float, float], seed: int) -> None:
+    sources = [counts(*sizes, first=100 * number) for number, sizes in enumerate(files)]
+    plans = split_by_user(sources, fraction=parts[0], val_fraction=parts[1], rng=Random(seed)).files
+    total = sum(map(len, files))
+    for name, part in zip(("train", "val"), parts, strict=True):
+        assert sum(len(plan[name].users) for plan in plans) == int(part * total)
+    for source, plan in zip(sources, plans, strict=True):
+        place = {user: number for number, user in enumerate(source.users)}
+        assert sorted(place[user] for side in plan.values() for user in side.users) == list(range(len(source.users)))
+        for side in plan.values():
+            assert side.picks == [Whole(place[user]) for user in side.users]
+            assert list(side.users) == sorted(side.users, key=place.__getitem__)
+
+
+@settings(derandomize=True)
+@given(st.integers(0, 600), fractions())
+def test_ordered_sides_keep_leafs_train_and_users_and_gaps_between_all(size: int, parts: tuple[float, float]) -> None:
+    two, three = ordered_sizes(size, parts[0]), ordered_sizes(size, *parts)
+    assert (two is None) == (three is None)
+    if two is None or three is None:
+        return
+    assert three.train == two.train
+    gaps = 2 if three.val else 1
+    assert sum(three) + gaps * SHAKESPEARE_GAP == size
+    assert three.test >= 1
+    assert (three.val >= 1) == (two.test - SHAKESPEARE_GAP >= 2)
+
+
+def test_shakespeare_leaves_a_gap_on_either_side_of_val() -> None:
+    plan = split_in_order([counts(600, 397)], fraction=0.6, val_fraction=0.1, rng=Random(1))
+    files = {side: masks(file) for side, file in plan.files[0].items()}
+    gap = b"\0" * SHAKESPEARE_GAP
+    assert files["train"]["u0"] == b"\1" * 360 + b"\0" * 240
+    assert files["val"]["u0"] == b"\0" * 360 + gap + b"\1" * 20 + gap + b"\0" * 62
+    assert files["test"]["u0"] == b"\0" * 360 + gap + b"\0" * 20 + gap + b"\1" * 62
+    assert list(files["val"]) == ["u0"]
+    assert files["test"]["u1"] == b"\0" * 238 + gap + b"\1" * 80
 
 
 def test_plan_that_changes_nothing_is_known_as_a_copy() -> None:

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
+from fedsynth.processes.seeding import StreamSet, own_stream
 from fedsynth.processes.shifts.concepts import Concepts
 from fedsynth.processes.shifts.labels import change_labels, draw_labels, draw_shares, pooled_shares
 from fedsynth.processes.shifts.parameters import ShiftsParameters
 from fedsynth.processes.shifts.rejection import Rejection
 from fedsynth.processes.shifts.sizes import SizeLaw
-from fedsynth.processes.streams import StreamSet, own_stream
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from fedsynth.processes.blocks import Block, Floats, cut_blocks, gather
 from fedsynth.processes.shifts.ingredients import Ingredients
 from fedsynth.processes.shifts.parameters import ShiftsParameters
-from fedsynth.processes.tasks import Floats, Task
+from fedsynth.processes.tasks import Task
 
 
 class ShiftsStream:
@@ -36,6 +37,12 @@ class ShiftsStream:
         """Draw these users one after another; holds one."""
         for user, size in zip(tasks, self.sizes_of(tasks), strict=True):
             yield self._user(user, size)
+
+    def blocks_of(self, tasks: range, sizes: Sequence[int]) -> Iterator[Block]:
+        """Draw these users in blocks of the small ones; holds a block, or one large user."""
+        shape = self._parameters.num_dim, self._parameters.num_classes
+        for users, so_many in cut_blocks(tasks, sizes, *shape):
+            yield gather([self._user(user, size) for user, size in zip(users, so_many, strict=True)])
 
     def _user(self, user: int, size: int) -> Task:
         draw, deciding = self._ingredients, self._parameters.deciding

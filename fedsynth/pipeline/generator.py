@@ -15,7 +15,7 @@ from fedsynth.pipeline.run import Bar, StageResult, no_bar
 from fedsynth.pipeline.solve import Level, Tell, solve
 from fedsynth.pipeline.target import Target, choose_knobs
 from fedsynth.processes.dataset import Dataset
-from fedsynth.processes.registry import AnyParameters, choose_process
+from fedsynth.processes.registry import PROCESSES, AnyParameters, choose_process
 
 NO_EFFECT = (
     "has no effect on the data: it adds the same to the logits of all classes, so that the largest stays the largest; "

@@ -2,6 +2,7 @@
 
     PARENT/.fedsynth/NAME.export/new     what is to appear as PARENT/NAME
     PARENT/.fedsynth/NAME.export/old     what it replaces, until the new one is there
+    PARENT/.fedsynth/NAME.export/gone    what was replaced, and is being deleted
     PARENT/.fedsynth/NAME.export/scratch what is made on the way
     PARENT/.fedsynth/NAME.lock           held by the run at work
 
@@ -54,6 +55,7 @@ class Delivery:
         self._out = out
         self._work = work
         self._old = work / "old"
+        self._gone = work / "gone"
         self.new = work / "new"
         self.scratch = work / "scratch"
 
@@ -74,19 +76,28 @@ class Delivery:
 
     def recover(self) -> None:
         """Take back what did not happen, and delete what is done with; what no run made is kept, as `NAME.kept`."""
+        discard(self._gone)
         if not os.path.lexists(self._old):
             return
         if not os.path.lexists(self._out):
             self._old.rename(self._out)
-            return
-        try:
-            require_own(self._old)
-        except StageError:  # it came while the new one was made
+        elif self._is_replaced():
+            self._old.rename(self._gone)  # half of it is never taken for the whole
+            discard(self._gone)
+        else:
             numbers = (f"-{number}" if number else "" for number in itertools.count())
             names = (self._out.with_name(f"{self._out.name}.kept{number}") for number in numbers)
             self._old.rename(next(name for name in names if not os.path.lexists(name)))
-        else:
-            discard(self._old)
+
+    def _is_replaced(self) -> bool:
+        """Whether the new folder has taken the old one's name, and a run made all of the old one."""
+        if os.path.lexists(self.new):  # somebody else took the name
+            return False
+        try:
+            require_own(self._old)
+        except StageError:  # it came while the new one was made
+            return False
+        return True
 
     def discard(self) -> None:
         """Delete what was made; what is to be replaced stays, whatever failed."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from fedsynth.api.partitions import Partition
 from fedsynth.errors import DataError, UsageError
-from fedsynth.leaf.folder import write_folder
 from fedsynth.partitioners.assign import assign, assign_naturally
 from fedsynth.partitioners.column import Column, to_column
 from fedsynth.partitioners.request import DEFAULT_SEED, Request
+from fedsynth.pipeline.own_users import write_folder
 from fedsynth.pipeline.partition_levels import solve_levels, with_knobs, with_levels
 from fedsynth.pipeline.target import Asked, make_targets
 
@@ -119,13 +119,15 @@ def write_leaf(
         users: A mapping of users to (x, y): arrays, tensors or sequences of what JSON can hold, one entry a sample; or
             to datasets with features and labels, as `LeafDataset` has. Asked for twice, and held, one at a time.
         num_shards: Number of files.
-        overwrite: Replace what is there.
+        overwrite: Replace what is there. A folder that holds anything that `write_leaf` did not write is kept beside,
+            as `NAME.kept`.
 
     Returns:
         The files.
 
     Raises:
         StageError: If the folder is in use, unless overwrite.
+        BusyError: If another program is writing it.
         DataError: For values that JSON can't hold.
 
     Examples:

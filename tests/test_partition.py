@@ -202,6 +202,8 @@ def test_a_leaf_dataset_is_written_as_it_was_read(tmp_path: Path) -> None:
         ({"a": ([object()], [1])}, 'user "a" has a value that JSON can\'t hold'),
         ({"a": ([1, 2], [1])}, 'user "a" has 2 entries in x and 1 in y'),
         ({"a": ([1, 2],)}, 'user "a" has 1 parts'),
+        ({"a": 3}, 'user "a" has 3, expected two parts, x and y'),
+        ({"a": (3, [1])}, 'user "a" has 3 for x or y, expected an entry for each sample'),
         ({}, "num_shards is 1, expected 1 to the number of users, 0"),
     ],
 )

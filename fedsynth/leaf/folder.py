@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,10 @@ def _write_file(path: Path, users: Mapping[str, Any], names: Sequence[Any]) -> F
 
 def _samples_of(name: str, samples: Any) -> tuple[Samples, Samples]:
     """Return x and y of a user, as arrays of numbers or lists."""
-    pair = (samples.features, samples.labels) if hasattr(samples, "features") else tuple(samples)
+    try:
+        pair = (samples.features, samples.labels) if hasattr(samples, "features") else tuple(samples)
+    except TypeError as error:
+        raise DataError(f'user "{name}" has {samples!r:.80}, expected two parts, x and y') from error
     if len(pair) != 2:
         raise DataError(f'user "{name}" has {len(pair)} parts, expected two, x and y')
     x, y = (_plain(name, part) for part in pair)
@@ -68,6 +71,8 @@ def _plain(name: str, values: Any) -> Samples:
         values = values.detach().cpu().numpy()
     elif hasattr(values, "to_numpy"):
         values = values.to_numpy()
+    if not isinstance(values, Iterable):
+        raise DataError(f'user "{name}" has {values!r:.80} for x or y, expected an entry for each sample')
     if not isinstance(values, np.ndarray):
         return [_json_value(value) for value in values]
     if values.dtype.kind not in "biuf":

@@ -81,7 +81,9 @@ def cluster() -> None:
 
     files = _simulated(_JOBS)
     with (
-        LocalCluster(n_workers=_WORKERS, threads_per_worker=1, processes=False, dashboard_address=None) as local,
+        LocalCluster(
+            n_workers=_WORKERS, threads_per_worker=1, processes=False, dashboard_address=None, memory_limit=None
+        ) as local,
         Client(local, set_as_default=False) as client,
     ):
         client.wait_for_workers(_WORKERS)

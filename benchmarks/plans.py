@@ -85,8 +85,8 @@ def cluster() -> None:
     seconds = time.perf_counter() - began
     ideal = _JOBS * _JOB_SECONDS / _WORKERS
     print(
-        f"split on {_WORKERS} simulated workers, {_JOBS:,} shards of {_USERS:,} users, {_JOB_SECONDS:g} s of work each: "
-        f"{seconds:.1f} s, {ideal / seconds:.2f} of the workers' time is work"
+        f"split on {_WORKERS} simulated workers, {_JOBS:,} shards of {_USERS:,} users, {_JOB_SECONDS:g} s of work "
+        f"each: {seconds:.1f} s, {ideal / seconds:.2f} of the workers' time is work"
     )
 
 

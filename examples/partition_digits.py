@@ -1,4 +1,4 @@
-"""How six schemes deal the same samples: scikit-learn's 1,797 handwritten digits, to 30 users.
+"""How six schemes distribute the same samples: scikit-learn's 1,797 handwritten digits, to 30 users.
 
     pip install scikit-learn -e .
     python examples/partition_digits.py
@@ -44,7 +44,7 @@ INK, BLUE = (34, 34, 34), (59, 110, 168)
 
 
 def main() -> None:
-    """Deal by all schemes, print the table and draw the picture."""
+    """Partition by all schemes, print the table and draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--picture", type=Path, default=Path("partition_digits.png"), help="where to draw")
     parser.add_argument("--folder", type=Path, help="where to write the users of shards")

@@ -75,7 +75,7 @@ class Setting:
 
     @cached_property
     def clusters(self) -> list[list[int]]:
-        """The users of each true cluster, by their places."""
+        """The users of each true cluster, by their positions."""
         truth = LeafDataset(self.data / "train")
         cluster = [truth[user].metadata["cluster"] for user, _, _ in self.users]
         return [[place for place, mine in enumerate(cluster) if mine == number] for number in sorted(set(cluster))]

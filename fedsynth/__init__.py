@@ -9,6 +9,7 @@ from fedsynth.version import __version__
 
 if TYPE_CHECKING:
     from fedsynth import federated as federated
+    from fedsynth.api.drawn import draw
     from fedsynth.api.exported import export
     from fedsynth.api.generated import generate
     from fedsynth.api.measured import compare, fit, measure
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         use_context,
     )
     from fedsynth.pipeline.compare import Comparison
+    from fedsynth.pipeline.export import Exported
     from fedsynth.pipeline.fit import Fit
 
 __all__ = [
@@ -92,6 +94,7 @@ __all__ = [
     "__version__",
     "compare",
     "current_context",
+    "draw",
     "export",
     "fit",
     "generate",
@@ -109,6 +112,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "api.drawn": ("draw",),
     "api.exported": ("export",),
     "api.generated": ("generate",),
     "api.measured": ("compare", "fit", "measure"),

@@ -15,6 +15,9 @@ from tests.commands import ROOT
 from tests.test_goldens import GENERATED
 
 README = (ROOT / "README.md").read_text()
+LEAF_PAGE = (ROOT / "docs/coming-from-leaf.md").read_text()
+NOT_OURS = {"--host", "--tenth", "--large"}
+"""Options of other programs that the pages name."""
 
 
 def command(name: str) -> str:
@@ -42,14 +45,33 @@ def test_main_command_generates_leafs_bytes(fresh_run: tuple[Path, str]) -> None
     assert hashlib.md5(data).hexdigest() in {*case["files"].values(), *case["files_without_fma"].values()}
 
 
-def test_main_command_prints_what_the_readme_shows(fresh_run: tuple[Path, str]) -> None:
-    shown = re.search(r"```text\n(.+?)```", README, re.DOTALL)
+def shown_output(page: str) -> str:
+    """The first block of output below a heading about it, without the seeds, which are chosen anew."""
+    shown = re.search(r"prints[^\n]*\n(?:.*?)```text\n(.+?)```", page, re.DOTALL)
     assert shown is not None
-    without_seeds = [re.sub(r"seed \d+", "seed", text) for text in (shown[1], fresh_run[1])]
-    assert without_seeds[0].strip() == without_seeds[1].strip()
+    return re.sub(r"seed \d+", "seed", shown[1]).strip()
 
 
-def test_readme_shows_the_picture_that_is_drawn(fresh_run: tuple[Path, str]) -> None:
+def test_main_command_prints_what_the_docs_show(fresh_run: tuple[Path, str]) -> None:
+    printed = re.sub(r"seed \d+", "seed", fresh_run[1]).strip()
+    section = LEAF_PAGE.partition("## What the README's first command prints")[2]
+    assert shown_output(section) == printed
+
+
+def test_readme_shows_ten_lines_of_what_the_main_command_prints(fresh_run: tuple[Path, str]) -> None:
+    printed = re.sub(r"seed \d+", "seed", fresh_run[1]).strip().split("\n")
+    lines = shown_output(README).split("\n")
+    assert len(lines) == 10
+    assert [line for line in printed if line in lines] == lines
+
+
+def test_readme_is_short() -> None:
+    assert README.count("\n") <= 130
+    assert README.count("![") == 1
+
+
+def test_docs_show_the_picture_that_is_drawn(fresh_run: tuple[Path, str]) -> None:
+    assert "(synthetic_hist.png)" in LEAF_PAGE
     from PIL import Image, ImageChops
 
     with (
@@ -61,21 +83,26 @@ def test_readme_shows_the_picture_that_is_drawn(fresh_run: tuple[Path, str]) -> 
         assert sum(difference[64:]) < 0.01 * drawn.width * drawn.height  # fonts may differ by versions of Pillow
 
 
-def test_every_folder_that_the_readme_names_appears(fresh_run: tuple[Path, str]) -> None:
-    table = README.partition("## What appears where")[2].partition("## ")[0]
+def test_every_folder_that_the_docs_name_appears(fresh_run: tuple[Path, str]) -> None:
+    table = (ROOT / "docs/formats.md").read_text().partition("## What appears where")[2].partition("## ")[0]
     paths = re.findall(r"`((?:data|meta)/[\w./-]+)`", table)
     assert len(paths) >= 10
     for path in paths:
         assert (fresh_run[0] / path).exists(), path
 
 
-def test_every_option_that_the_readme_names_exists() -> None:
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_every_option_that_a_page_names_exists(page: str) -> None:
     from fedsynth.cli.commands import fedsynth
 
-    known = {name for item in fedsynth.commands.values() for parameter in item.params for name in parameter.opts}
-    section = README.partition("## Commands and options")[2].partition("## ")[0]
-    named = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", section)) - {"--help"}
-    assert named - {"-m"} <= known
+    commands = {name: {o for p in item.params for o in p.opts} for name, item in fedsynth.commands.items()}
+    known = {option for options in commands.values() for option in options} | {"--help"}
+    text = re.sub(r"\\\n\s*", " ", (ROOT / page).read_text())
+    for quoted in re.findall(r"`(--?[a-z][a-z-]*)(?:[ =][^`]*)?`", text):
+        assert quoted in known or quoted in NOT_OURS, f"{page} names {quoted}"
+    for name, rest in re.findall(r"^fedsynth (\S+)(.*)$", text, re.MULTILINE):
+        for option in re.findall(r"(?<=\s)--?[a-z][a-z-]*", re.split(r"&&|;|\|", rest)[0]):
+            assert option in commands[name], f"{page}: fedsynth {name} has no {option}"
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

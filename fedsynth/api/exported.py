@@ -52,6 +52,14 @@ def export(
         DataError: If a file is damaged, or has samples that the format can't hold.
         UsageError: For a format or type that is not known.
         EngineError: If pyarrow is not installed; pfllib needs NumPy alone.
+
+    Examples:
+        >>> import fedsynth
+        >>> made = fedsynth.generate(num_tasks=20, seed=1)
+        >>> done = fedsynth.preprocess(fraction=1.0, split="sample", sample_seed=1, split_seed=2)
+        >>> exported = fedsynth.export("out", to="pfllib")
+        >>> [(folder.split, folder.users) for folder in exported.folders]
+        [('train', 20), ('test', 20)]
     """
     names = None if folders is None else [os.fspath(folder) for folder in folders]
     wish = ExportWish(to=to, folders=names, dtype=dtype, features=features)

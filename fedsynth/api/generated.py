@@ -105,7 +105,7 @@ def generate(
         BusyError: If another run is at work in the folder.
         EngineError: If workers or the cluster can't do the work.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> made = fedsynth.generate(num_tasks=20, seed=1)
         >>> made

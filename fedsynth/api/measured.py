@@ -53,7 +53,7 @@ def measure(
         DataError: If a file is damaged, or x and y differ in length.
         UsageError: For users who are something else.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> found = fedsynth.measure({"a": [0, 0, 0, 1], "b": [1, 1, 1, 0]})
         >>> found["users"], found["samples"], found["label.total_variation"]
@@ -90,7 +90,7 @@ def compare(
         UsageError: For no folder, or one twice.
         StageError, DataError: As for `measure`.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> for name in ("one", "two"):
         ...     made = fedsynth.generate(name, num_tasks=20, seed=1 if name == "one" else 2)
@@ -136,7 +136,7 @@ def fit(
         DataError: If the labels are no classes, and as for `measure`.
         UsageError: For what `shifts` has no parameters for.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> made = fedsynth.generate(num_tasks=20, seed=1)
         >>> twin = fedsynth.fit("data/all_data")

@@ -75,7 +75,7 @@ def partition(
         UsageError: For what is impossible, saying what would be possible.
         DataError: For labels that are no classes.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> part = fedsynth.partition([0, 1] * 50, users=4, scheme="classes", classes=1, seed=1)
         >>> part
@@ -128,7 +128,7 @@ def write_leaf(
         StageError: If the folder is in use, unless overwrite.
         DataError: For values that JSON can't hold.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> files = fedsynth.write_leaf("own/all_data", {"a": ([[0.5, 1.0]], [1]), "b": ([[2.0, 3.0]], [0])})
         >>> fedsynth.LeafDataset("own/all_data")["b"].features

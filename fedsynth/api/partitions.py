@@ -35,7 +35,7 @@ class Partition(Mapping[str, Ints]):
         classes: The labels there are, sorted; None where they are no classes.
         request: What was asked for, with the parameters that targets chose.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> part = fedsynth.partition([0, 0, 1, 1, 2, 2], users=3, scheme="iid", seed=1)
         >>> part.users

@@ -68,7 +68,7 @@ def preprocess(
         BusyError: If another run is at work in the folder.
         EngineError: If workers or the cluster can't do the work.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> made = fedsynth.generate(num_tasks=20, seed=1)
         >>> done = fedsynth.preprocess(fraction=1.0, min_samples=5, split="sample", sample_seed=1, split_seed=2)

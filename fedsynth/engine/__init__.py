@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from fedsynth.errors import DataError, UsageError
+from fedsynth.errors import DataError, UsageError, named
 from fedsynth.system import MOST_PROCESSES
 
 Job = TypeVar("Job")
@@ -117,9 +117,11 @@ def open_engine(workers: int = 1, scheduler: str | None = None) -> Iterator[Engi
     if both are given or workers is out of bounds, EngineError if the scheduler does not answer within 10 seconds.
     """
     if not 1 <= workers <= MOST_PROCESSES:
-        raise UsageError(f"workers is {workers}, expected 1 to {MOST_PROCESSES}: processes on this machine")
+        raise UsageError(f"{named('workers')} is {workers}, expected 1 to {MOST_PROCESSES}: processes on this machine")
     if scheduler is not None and workers != 1:
-        raise UsageError(f"workers is {workers} beside a scheduler: the cluster has its own; leave one out")
+        raise UsageError(
+            f"{named('workers')} is {workers} beside a {named('scheduler')}: the cluster has its own; leave one out"
+        )
     if scheduler is not None:
         from fedsynth.engine.cluster import open_cluster
 

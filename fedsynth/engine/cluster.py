@@ -170,6 +170,7 @@ def _result(future: Any) -> Any:
 @contextlib.contextmanager
 def open_cluster(address: str) -> Iterator[Cluster]:
     """Connect to a scheduler. Raises EngineError within ten seconds if there is none, or it has no workers."""
+    _parsed(address)  # before Dask, which takes a second to import
     try:
         from distributed import Client
     except ImportError as error:
@@ -195,11 +196,16 @@ def _unreachable(address: str, reason: str) -> EngineError:
     )
 
 
-def _check_reachable(address: str) -> None:
-    """Find out in a few seconds what takes Dask a quarter of a minute."""
+def _parsed(address: str) -> re.Match[str]:
     match = _ADDRESS.fullmatch(address)
     if match is None or int(match["port"]) > 65535:
         raise EngineError(f"{address}: no address of a Dask scheduler, expected one such as tcp://127.0.0.1:8786")
+    return match
+
+
+def _check_reachable(address: str) -> None:
+    """Find out in a few seconds what takes Dask a quarter of a minute."""
+    match = _parsed(address)
     if match["scheme"] not in _PLAIN:
         return
     found: list[str] = []

@@ -12,7 +12,15 @@ from fedsynth.federated.beside_pfl import introduce, stands_for
 
 @stands_for("dataset")
 class AbstractDataset(abc.ABC):
-    """What a user's dataset answers, whatever holds its samples."""
+    """What a user's dataset answers, whatever holds its samples.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fedsynth import AbstractDataset, Dataset
+        >>> user = Dataset((np.arange(4),), user_id="a")
+        >>> isinstance(user, AbstractDataset), len(user)
+        (True, 4)
+    """
 
     @property
     @abc.abstractmethod
@@ -22,7 +30,7 @@ class AbstractDataset(abc.ABC):
     @property
     @abc.abstractmethod
     def user_id(self) -> str | None:
-        """Who the user is, None if nobody said."""
+        """The user's id, None if none was given."""
 
     @property
     @abc.abstractmethod
@@ -45,13 +53,23 @@ class AbstractDataset(abc.ABC):
 
     @abc.abstractmethod
     def iter(self, batch_size: int | None) -> Iterable[Any]:
-        """Yield all samples in order, in batches of at most `batch_size`; None: in one."""
+        """Yield all samples in order.
+
+        Args:
+            batch_size: The most samples of a batch; None for one batch of all.
+        """
 
     @abc.abstractmethod
     def split(
         self, fraction: float | None = None, min_train_size: int | None = None, min_val_size: int | None = None
     ) -> tuple[AbstractDataset, AbstractDataset]:
-        """Return a train and a validation dataset."""
+        """Return a train and a validation dataset.
+
+        Args:
+            fraction: How much of the samples goes into train.
+            min_train_size: The fewest samples of train.
+            min_val_size: The fewest samples of validation.
+        """
 
     @abc.abstractmethod
     def get_worker_partition(self) -> AbstractDataset:
@@ -62,9 +80,10 @@ AbstractDatasetType = TypeVar("AbstractDatasetType", bound=AbstractDataset)
 
 
 class DescribedDataset(AbstractDataset):
-    """A dataset that holds its user's description; nothing given is an empty dict, shared with nobody.
+    """A dataset that holds its user's description; nothing given is an empty dict, shared with no other dataset.
 
-    Raises UsageError for a description that is something else, as one argument given for another is.
+    Raises:
+        UsageError: The description is something else, as one argument given for another is.
     """
 
     def __init__(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fedsynth.errors import UsageError
+
+
+class AssertedError(UsageError, AssertionError):
+    """A wrong argument that pfl-research finds by an assertion, which programs written for it may expect."""
 
 
 def whole_number(name: str, value: Any) -> int:
@@ -28,7 +32,7 @@ def check_positive(name: str, value: Any) -> None:
         raise UsageError(f"{name} is {value!r}, expected a positive number".replace("\n", " "))
 
 
-def ask(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+def must_return(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function that must return; one that raises StopIteration would end the caller's loop without a word."""
     try:
         return function(*arguments)
@@ -36,6 +40,11 @@ def ask(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         raise UsageError(
             f"{name} raised StopIteration, expected a value each time it is called; cycle through a list that may end"
         ) from error
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a name that is not among the known ones."""
+    return UsageError(f"unknown {what} {name!r}, expected one of {', '.join(map(repr, known))}")
 
 
 def check_description(user_id: Any, **others: Any) -> None:

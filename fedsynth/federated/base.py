@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import ask, whole_number
+from fedsynth.federated.arguments import must_return, whole_number
 from fedsynth.federated.beside_pfl import introduce, stands_for
 from fedsynth.federated.dataset import AbstractDataset
 from fedsynth.federated.distributed import DistributedContext, current_context
@@ -29,10 +29,21 @@ class FederatedDatasetBase:
     """An endless iterator of (user dataset, seed).
 
     The seed, in [0, 2**32), is new at each call and different on each worker, so that noise drawn from it for local
-    differential privacy never repeats. seed: where the seeds come from; None draws it from NumPy's global state, so
-    that workers which seed that alike draw alike.
+    differential privacy never repeats. A subclass says how a user is drawn in `_draw`, or has a `__next__` of its own,
+    which then makes the cohorts too.
 
-    A subclass says how a user is drawn in `_draw`, or has a `__next__` of its own, which then makes the cohorts too.
+    Args:
+        seed: Where the seeds come from; None draws it from NumPy's global state, so that workers which seed that alike
+            draw alike.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fedsynth import Dataset, FederatedDatasetBase
+        >>> class OneUser(FederatedDatasetBase):
+        ...     def __next__(self):
+        ...         return Dataset((np.arange(3),), user_id="only"), self._get_seed()
+        >>> [user.user_id for user, seed in OneUser(seed=1).get_cohort(2)]
+        ['only', 'only']
     """
 
     def __init__(self, *, seed: int | None = None) -> None:
@@ -58,12 +69,21 @@ class FederatedDatasetBase:
             yield draw.user, draw.seed
 
     def get_cohort(self, cohort_size: int) -> Iterable[tuple[AbstractDataset, int]]:
-        """Draw a cohort; return an iterator of (user dataset, seed) over those users that this worker is to handle.
+        """Draw a cohort.
 
-        Over all workers that is each of the `cohort_size` users drawn, once. They are drawn at once, so that workers
-        stay in step whether or not they iterate to the end; each dataset is made only when reached. Where a subclass's
-        own `__next__` draws them, it is called when they are reached, as in pfl-research; several workers stay in step
-        then if each begins to iterate. Raises UsageError for a negative size.
+        Users are drawn at once, so that workers stay in step whether or not they iterate to the end; each dataset is
+        made only when reached. Where a subclass's own `__next__` draws them, it is called when they are reached, as in
+        pfl-research; several workers stay in step then if each begins to iterate.
+
+        Args:
+            cohort_size: The number of users to draw, over all workers.
+
+        Returns:
+            An iterator of (user dataset, seed) over the users that this worker is to handle: over all workers, each
+            user drawn, once.
+
+        Raises:
+            UsageError: The size is negative.
         """
         cohort_size = whole_number("cohort_size", cohort_size)
         if cohort_size < 0:
@@ -98,10 +118,10 @@ class FederatedDatasetBase:
         try:
             for _ in range(context.rank, size, context.world_size):
                 left -= 1
-                yield ask("__next__", next, self)
+                yield must_return("__next__", next, self)
         finally:
             for _ in range(left if context.world_size > 1 else 0):
-                ask("__next__", next, self)
+                must_return("__next__", next, self)
 
     def _get_seed(self) -> int:
         return int(self._random_state.randint(0, _SEEDS, dtype=np.uint32))

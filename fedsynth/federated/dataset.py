@@ -12,22 +12,23 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.abstract_dataset import AbstractDataset as AbstractDataset
-from fedsynth.federated.abstract_dataset import AbstractDatasetType as AbstractDatasetType
-from fedsynth.federated.abstract_dataset import DescribedDataset as DescribedDataset
+from fedsynth.federated.abstract_dataset import AbstractDataset, AbstractDatasetType, DescribedDataset
 from fedsynth.federated.arguments import whole_number
-from fedsynth.federated.beside_pfl import introduce, stands_for
+from fedsynth.federated.beside_pfl import stands_for
+from fedsynth.federated.dataset_split import DatasetSplit
 from fedsynth.federated.distributed import current_context
 from fedsynth.federated.slices import Arrays, count_samples, map_arrays, shape_of, slice_samples, take_samples
 from fedsynth.federated.splitting import Minima, checked_indices
 from fedsynth.words import counted
+
+__all__ = ["AbstractDataset", "AbstractDatasetType", "Dataset", "DatasetSplit", "TabularDataset"]
 
 DEFAULT_FRACTION = 0.8
 
@@ -36,9 +37,25 @@ DEFAULT_FRACTION = 0.8
 class Dataset(DescribedDataset):
     """Samples in memory.
 
-    raw_data: a tuple of arrays [n, ...], nested tuples, lists and dicts allowed, that share their first axis;
-    val_indices: [m] unique samples in [0, n) that `split` puts into the validation part (pfl-research takes the
-    argument and ignores it). Raises UsageError for anything else.
+    Args:
+        raw_data: A tuple of arrays [n, ...], nested tuples, lists and dicts allowed, that share their first axis.
+        user_id: The user.
+        metadata: What else is known about the user.
+        train_kwargs: Arguments for the model's training on this user.
+        eval_kwargs: Arguments for the model's evaluation on this user.
+        val_indices: [m] unique samples in [0, n) that `split` puts into the validation part (pfl-research takes the
+            argument and ignores it).
+
+    Raises:
+        UsageError: An argument is something else.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fedsynth import Dataset
+        >>> user = Dataset((np.arange(5), np.arange(5) % 2), user_id="a")
+        >>> train, val = user.split(fraction=0.6)
+        >>> train.raw_data[0], val.raw_data[0], val.user_id
+        (array([0, 1, 2]), array([3, 4]), 'a')
     """
 
     def __init__(
@@ -75,9 +92,13 @@ class Dataset(DescribedDataset):
         return []
 
     def iter(self, batch_size: int | None) -> Iterator[Arrays]:
-        """Yield raw_data whole for None, else consecutive slices of at most `batch_size` samples, the last one shorter.
+        """Yield consecutive slices of the samples, the last one shorter: views, nested as raw_data is.
 
-        Slices are views, nested as raw_data is. Raises UsageError unless batch_size is None or at least 1.
+        Args:
+            batch_size: The samples of a slice; None for raw_data whole.
+
+        Raises:
+            UsageError: batch_size is below 1.
         """
         if batch_size is None:
             return iter([self._raw_data])
@@ -90,11 +111,21 @@ class Dataset(DescribedDataset):
     def split(
         self, fraction: float | None = None, min_train_size: int | None = None, min_val_size: int | None = None
     ) -> tuple[Self, Self]:
-        """Return the first samples as the train and the others as the validation dataset; with `val_indices`, those.
+        """Split the samples: the first ones are the train part, the others the validation part.
 
-        fraction (0.8): how much goes into train, rounded down, then moved just far enough to honour min_val_size (1)
-        first and min_train_size (1) second. With val_indices only the minima count. Both parts keep the class and
-        the user's description and are views (copies with val_indices). Raises UsageError if the minima can't be met.
+        With `val_indices`, these are the validation part, and only the minima count.
+
+        Args:
+            fraction: How much goes into train (0.8), rounded down, then moved just far enough for the minima.
+            min_train_size: The fewest samples of train (1); met after min_val_size.
+            min_val_size: The fewest samples of validation (1).
+
+        Returns:
+            The train and the validation part, of the same class and with the user's description: views, copies with
+            val_indices.
+
+        Raises:
+            UsageError: The minima can't be met.
         """
         minima = Minima(*(1 if size is None else size for size in (min_train_size, min_val_size)))
         if self._val_indices is not None:
@@ -103,9 +134,9 @@ class Dataset(DescribedDataset):
         return self._slice(0, cut), self._slice(cut, self._size)
 
     def get_worker_partition(self) -> Self:
-        """Return this worker's contiguous share, views of the same class, with the user's description.
+        """Return this worker's contiguous share: views, of the same class and with the user's description.
 
-        All shares together are the dataset; sizes differ by at most one, the first ranks get the extra samples.
+        All shares together are the dataset; sizes differ by at most one, the first ranks have more.
         """
         share = current_context().distribute_range(self._size)
         part = self._slice(share.start, share.stop)
@@ -136,9 +167,25 @@ class Dataset(DescribedDataset):
 
 @stands_for("dataset")
 class TabularDataset(Dataset):
-    """A `Dataset` whose raw_data is (features, labels). features: [n, ...]; labels: [n, ...].
+    """A `Dataset` whose raw_data is (features, labels).
 
     The arguments come in pfl-research's order, which has no user_id: it is given by name.
+
+    Args:
+        features: [n, ...].
+        labels: [n, ...].
+        metadata: What else is known about the user.
+        val_indices: See `Dataset`.
+        train_kwargs: Arguments for the model's training on this user.
+        eval_kwargs: Arguments for the model's evaluation on this user.
+        user_id: The user.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fedsynth import TabularDataset
+        >>> user = TabularDataset(np.zeros((5, 2)), np.array([0, 1, 1, 0, 1]), user_id="a")
+        >>> [(x.shape, y.tolist()) for x, y in user.iter(batch_size=2)]
+        [((2, 2), [0, 1]), ((2, 2), [1, 0]), ((1, 2), [1])]
     """
 
     def __init__(
@@ -168,60 +215,6 @@ class TabularDataset(Dataset):
 
     def _shapes(self) -> list[str]:
         return [f"x {shape_of(self.features)}", f"y {shape_of(self.labels)}"]
-
-
-@stands_for("dataset")
-class DatasetSplit(AbstractDataset):
-    """A user whose train and validation parts were fixed beforehand, as meta-learning needs.
-
-    Everything but `iter` and `split` answers for the train part.
-    """
-
-    def __init__(self, train_dataset: AbstractDataset, val_dataset: AbstractDataset) -> None:
-        introduce()
-        self._train_dataset = train_dataset
-        self._val_dataset = val_dataset
-
-    @property
-    def raw_data(self) -> Any:
-        return self._train_dataset.raw_data
-
-    @property
-    def user_id(self) -> str | None:
-        return self._train_dataset.user_id
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        return self._train_dataset.metadata
-
-    @property
-    def train_kwargs(self) -> dict[str, Any]:
-        return self._train_dataset.train_kwargs
-
-    @property
-    def eval_kwargs(self) -> dict[str, Any]:
-        return self._train_dataset.eval_kwargs
-
-    def __len__(self) -> int:
-        return len(self._train_dataset)
-
-    def iter(self, batch_size: int | None) -> Iterable[Any]:
-        """Raise NotImplementedError: it would be unclear which part was meant."""
-        raise NotImplementedError("a DatasetSplit can't be iterated; call split() and iterate one of its two parts")
-
-    def split(
-        self, fraction: float | None = None, min_train_size: int | None = None, min_val_size: int | None = None
-    ) -> tuple[AbstractDataset, AbstractDataset]:
-        """Return the two parts. Raises UsageError for any argument but None: the split is fixed."""
-        given = {"fraction": fraction, "min_train_size": min_train_size, "min_val_size": min_val_size}
-        for name, value in given.items():
-            if value is not None:
-                raise UsageError(f"{name} is {value}, expected None: a DatasetSplit was split beforehand")
-        return self._train_dataset, self._val_dataset
-
-    def get_worker_partition(self) -> DatasetSplit:
-        """Return this worker's shares of the train and of the validation part, again as a DatasetSplit."""
-        return DatasetSplit(self._train_dataset.get_worker_partition(), self._val_dataset.get_worker_partition())
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -26,8 +26,19 @@ _OWN_WAY = "or say which worker this is with use_context(DistributedContext(rank
 class DistributedContext:
     """One worker among those that train together.
 
-    rank: this worker's number in [0, world_size); local_rank, local_size: the same among the workers of its node.
-    Raises UsageError for numbers that contradict each other.
+    Args:
+        rank: This worker's number in [0, world_size).
+        world_size: The number of workers.
+        local_rank: This worker's number among those of its node.
+        local_size: The number of workers of this node.
+
+    Raises:
+        UsageError: The numbers contradict each other.
+
+    Examples:
+        >>> from fedsynth import DistributedContext
+        >>> [list(DistributedContext(rank, 2).distribute_range(5)) for rank in range(2)]
+        [[0, 1, 2], [3, 4]]
     """
 
     rank: int = 0
@@ -54,13 +65,15 @@ class DistributedContext:
         """Read srun's variables, torchrun's, Open MPI's, pfl-research's; without any, be the one worker.
 
         Where the local numbers are missing, all workers are taken to be on one node. Warns where it had to assume
-        something: several tasks of Slurm without srun, RANK and WORLD_SIZE without torchrun. Raises UsageError for
-        variables that contradict each other, are no numbers, or give only one of rank and world size.
+        something: several tasks of Slurm without srun, RANK and WORLD_SIZE without torchrun.
+
+        Raises:
+            UsageError: Variables contradict each other, are no numbers, or give only one of rank and world size.
         """
         return _agreed(list(read_claims(os.environ)))
 
     def distribute_range(self, n: int) -> range:
-        """Return this worker's contiguous share of range(n): sizes differ by at most one, first ranks get the extra."""
+        """Return this worker's contiguous share of range(n): sizes differ by at most one, the first ranks have more."""
         size, extra = divmod(n, self.world_size)
         start = self.rank * size + min(self.rank, extra)
         return range(start, start + size + (self.rank < extra))
@@ -70,16 +83,35 @@ _current: ContextVar[DistributedContext | None] = ContextVar("fedsynth_distribut
 
 
 def current_context() -> DistributedContext:
-    """Return the context that datasets use: `use_context`'s, else what this module's sources say now.
+    """Return the context that datasets use.
 
-    Raises UsageError where two of them disagree, and what `DistributedContext.from_env` raises; warns as that does.
+    That is `use_context`'s, else what pfl-research, torch.distributed or the environment say now; warns as
+    `DistributedContext.from_env` does.
+
+    Raises:
+        UsageError: Two of them disagree, and where `DistributedContext.from_env` raises it.
+
+    Examples:
+        >>> from fedsynth import current_context
+        >>> current_context()
+        DistributedContext(rank=0, world_size=1, local_rank=0, local_size=1)
     """
     return _current.get() or _agreed([*_libraries(), *read_claims(os.environ)])
 
 
 @contextlib.contextmanager
 def use_context(context: DistributedContext) -> Iterator[DistributedContext]:
-    """Make `context` the current one, in this thread, for as long as the block runs; nothing else is asked then."""
+    """Make `context` the current one, in this thread, for as long as the block runs; nothing else is asked then.
+
+    Args:
+        context: Which worker this is.
+
+    Examples:
+        >>> from fedsynth import DistributedContext, current_context, use_context
+        >>> with use_context(DistributedContext(rank=1, world_size=2)):
+        ...     current_context().rank
+        1
+    """
     token = _current.set(context)
     try:
         yield context

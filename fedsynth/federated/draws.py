@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import ask
+from fedsynth.federated.arguments import must_return
 from fedsynth.federated.dataset import AbstractDataset
 from fedsynth.federated.distributed import DistributedContext
 
@@ -39,7 +39,7 @@ class Draw:
 
     def load(self) -> tuple[AbstractDataset, int]:
         """Make the dataset; return it with the seed."""
-        return ask("make_dataset_fn", self.make, self.user), self.seed
+        return must_return("make_dataset_fn", self.make, self.user), self.seed
 
 
 _pins: ContextVar[list[Pin] | None] = ContextVar("fedsynth_pins", default=None)

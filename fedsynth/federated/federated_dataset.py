@@ -9,7 +9,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import ask, whole_number
+from fedsynth.federated.arguments import must_return, whole_number
 from fedsynth.federated.base import FederatedDatasetBase
 from fedsynth.federated.beside_pfl import stands_for
 from fedsynth.federated.dataset import AbstractDataset, Dataset
@@ -27,10 +27,27 @@ __all__ = ["ArtificialFederatedDataset", "FederatedDataset", "FederatedDatasetBa
 class FederatedDataset(FederatedDatasetBase):
     """Users who have ids.
 
-    make_dataset_fn: makes a user's dataset from the id; user_sampler: draws an id; user_id_to_weight: how long each
-    user takes, such as the number of samples. With weights and several workers, `get_cohort` gives out the heaviest
-    users first, each to the worker with the least to do so far, so that none straggles behind the others; users of a
-    `CrossSiloUserSampler` stay on their silo's worker.
+    With weights and several workers, `get_cohort` gives out the heaviest users first, each to the worker with the least
+    to do so far, so that none straggles behind the others; users of a `CrossSiloUserSampler` stay on their silo's
+    worker.
+
+    Args:
+        make_dataset_fn: Makes a user's dataset from the id.
+        user_sampler: Draws an id.
+        user_id_to_weight: How long each user takes, such as the number of samples.
+        seed: See `FederatedDatasetBase`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fedsynth import Dataset, FederatedDataset, get_user_sampler
+        >>> users = {"a": np.arange(2), "b": np.arange(5)}
+        >>> federated = FederatedDataset(
+        ...     lambda user_id: Dataset((users[user_id],), user_id=user_id),
+        ...     get_user_sampler("minimize_reuse", list(users)),
+        ...     seed=1,
+        ... )
+        >>> [(user.user_id, len(user)) for user, seed in federated.get_cohort(3)]
+        [('a', 2), ('b', 5), ('a', 2)]
     """
 
     def __init__(
@@ -50,9 +67,24 @@ class FederatedDataset(FederatedDatasetBase):
     def from_slices(
         cls, data: Mapping[Any, Arrays] | Sequence[Arrays], user_sampler: Callable[[], Any], *, seed: int | None = None
     ) -> Self:
-        """Return the users in `data`: a mapping of id to raw_data, or a sequence, whose positions are the ids.
+        """Return users whose data is in memory.
 
-        A subclass is called with make_dataset_fn and user_sampler, and with the seed if one is given.
+        Args:
+            data: A mapping of id to raw_data, or a sequence, whose positions are the ids.
+            user_sampler: Draws an id.
+            seed: See `FederatedDatasetBase`.
+
+        Returns:
+            The users, each a `Dataset`. A subclass is called with make_dataset_fn and user_sampler, and with the seed
+            if one is given.
+
+        Examples:
+            >>> import numpy as np
+            >>> from fedsynth import FederatedDataset, MinimizeReuseUserSampler
+            >>> data = {"a": (np.arange(2),), "b": (np.arange(5),)}
+            >>> federated = FederatedDataset.from_slices(data, MinimizeReuseUserSampler(data), seed=1)
+            >>> [len(user) for user, seed in federated.get_cohort(2)]
+            [2, 5]
         """
         return cls(partial(_user_of, data), user_sampler, **_given(seed))
 
@@ -68,11 +100,34 @@ class FederatedDataset(FederatedDatasetBase):
         *,
         seed: int | None = None,
     ) -> FederatedDataset:
-        """Partition `data` into users 0, 1, ... once, by `partition_by_dirichlet_class_distribution`; draw uniformly.
+        """Partition samples into users 0, 1, ... once, by `partition_by_dirichlet_class_distribution`; draw uniformly.
 
-        data: arrays [n, ...]; labels: [n], not part of the users' data unless they are in `data` too. A user's
-        samples are copied when the user is reached. A subclass too returns a plain FederatedDataset, as in pfl. Raises
-        UsageError if not even one user can be made, and for more labels than samples.
+        Args:
+            data: Arrays [n, ...].
+            labels: [n]; not part of the users' data unless they are in `data` too.
+            alpha: See `partition_by_dirichlet_class_distribution`, as for the next three.
+            user_dataset_len_sampler: Draws a user's number of samples.
+            spread_distribution_after_num_fails: When to spread a user's class proportions.
+            spread_distribution_after_fails_percentage: How far.
+            seed: See `FederatedDatasetBase`.
+
+        Returns:
+            The users; a user's samples are copied when the user is reached. A subclass too returns a plain
+            FederatedDataset, as in pfl-research.
+
+        Raises:
+            UsageError: Not even one user can be made, or there are more labels than samples.
+
+        Examples:
+            >>> import numpy as np
+            >>> from fedsynth import FederatedDataset
+            >>> labels = np.arange(100) % 4
+            >>> federated = FederatedDataset.from_slices_with_dirichlet_class_distribution(
+            ...     (np.arange(100),), labels, alpha=0.5, user_dataset_len_sampler=lambda: 10, seed=1
+            ... )
+            >>> user, seed = next(federated)
+            >>> len(user)
+            10
         """
         if count_samples(data) < len(labels):
             raise UsageError(f"{len(labels)} labels for {count_samples(data)} samples in data, expected one for each")
@@ -97,7 +152,7 @@ class FederatedDataset(FederatedDatasetBase):
     def _draw(self) -> Draw:
         seed = self._get_seed()
         with numpy_seeded(seed), noted_pins() as pins:
-            user_id = ask("user_sampler", self.user_sampler)
+            user_id = must_return("user_sampler", self.user_sampler)
         return Draw(seed, user_id, self.make_dataset_fn, pins[-1] if pins else None)
 
     def _share(self, draws: Sequence[Draw], context: DistributedContext) -> Sequence[Draw]:
@@ -110,8 +165,21 @@ class FederatedDataset(FederatedDatasetBase):
 class ArtificialFederatedDataset(FederatedDatasetBase):
     """Users made out of a pool of samples that knows no users.
 
-    make_dataset_fn: makes a user's dataset from sample indices; data_sampler: draws that many sample indices;
-    sample_dataset_len: draws a user's number of samples.
+    Args:
+        make_dataset_fn: Makes a user's dataset from sample indices.
+        data_sampler: Draws as many sample indices as it is called with.
+        sample_dataset_len: Draws a user's number of samples.
+        seed: See `FederatedDatasetBase`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fedsynth import ArtificialFederatedDataset, get_data_sampler
+        >>> x, y = np.arange(10), np.arange(10) % 2
+        >>> federated = ArtificialFederatedDataset.from_slices(
+        ...     (x, y), get_data_sampler("minimize_reuse", max_bound=10), lambda: 4, seed=1
+        ... )
+        >>> [user.raw_data[0].tolist() for user, seed in federated.get_cohort(2)]
+        [[0, 1, 2, 3], [4, 5, 6, 7]]
     """
 
     def __init__(
@@ -137,10 +205,18 @@ class ArtificialFederatedDataset(FederatedDatasetBase):
         *,
         seed: int | None = None,
     ) -> Self:
-        """Return users whose raw_data is a tuple of copies out of `data`, a sequence of arrays [n, ...].
+        """Return users made of samples in memory.
 
-        A subclass is called with make_dataset_fn, data_sampler and sample_dataset_len, and with the seed if one is
-        given.
+        Args:
+            data: Arrays [n, ...], one sample an entry.
+            data_sampler: Draws as many sample indices as it is called with.
+            sample_dataset_len: Draws a user's number of samples.
+            create_dataset_fn: Makes a user's dataset from a tuple of copies out of `data`.
+            seed: See `FederatedDatasetBase`.
+
+        Returns:
+            The users. A subclass is called with make_dataset_fn, data_sampler and sample_dataset_len, and with the
+            seed if one is given.
         """
         make = partial(_made_of_samples, data, create_dataset_fn)
         return cls(make, data_sampler, sample_dataset_len, **_given(seed))
@@ -149,9 +225,10 @@ class ArtificialFederatedDataset(FederatedDatasetBase):
         seed = self._get_seed()
         with numpy_seeded(seed):
             size = whole_number(
-                "the length that sample_dataset_len returned", ask("sample_dataset_len", self.sample_dataset_len)
+                "the length that sample_dataset_len returned",
+                must_return("sample_dataset_len", self.sample_dataset_len),
             )
-            indices = ask("data_sampler", self.data_sampler, size)
+            indices = must_return("data_sampler", self.data_sampler, size)
         return Draw(seed, indices, self.make_dataset_fn)
 
 

@@ -55,7 +55,7 @@ class LeafDataset(Mapping[str, TabularDataset]):
         DataError: For files that are not LEAF's, for a user in two files, and, when users are asked for, if a file
             changed since it was opened, or if the ground truth beside the folder belongs to another dataset.
 
-    Example:
+    Examples:
         >>> import fedsynth
         >>> made = fedsynth.generate(num_tasks=20, seed=1)
         >>> users = fedsynth.LeafDataset("data/all_data")
@@ -187,7 +187,7 @@ class LeafDataset(Mapping[str, TabularDataset]):
         Raises:
             DataError: For users whose x differ in shape, or are numbers in one and texts in another; and as for users.
 
-        Example:
+        Examples:
             >>> import fedsynth
             >>> made = fedsynth.generate(num_tasks=20, seed=1)
             >>> x, y, user = fedsynth.LeafDataset("data/all_data").pool()

@@ -34,13 +34,34 @@ def load(
     label_dtype: DTypeLike = np.int64,
     cache: bool | str | Path = False,
 ) -> FederatedDataset:
-    """Return the users of data_dir/subset: train, val, test, new_users, all_data or another stage's folder.
+    """Return the users of one of the stages' folders, to draw cohorts from.
 
-    user_sampler: 'random', 'minimize_reuse' or a function that draws an id; seed: see FederatedDatasetBase;
-    framework: 'numpy' for `TabularDataset`s, 'torch' for `PyTorchTensorDataset`s (features, labels); device: where
-    the tensors go, by default to pfl-research's device where that is imported, else to the CPU; weights: whether to
-    share users out among workers by their num_samples; dtype, label_dtype, cache: see `LeafDataset`, which also says
-    what is raised. Raises UsageError for an unknown name or device, ImportError for 'torch' without torch.
+    Args:
+        data_dir: The folder of the stages' folders.
+        subset: The folder in it: train, val, test, new_users, all_data or another stage's.
+        user_sampler: 'random', 'minimize_reuse' or a function that draws an id.
+        seed: See `FederatedDatasetBase`.
+        framework: 'numpy' for `TabularDataset`s, 'torch' for `PyTorchTensorDataset`s (features, labels).
+        device: Where the tensors go, by default to pfl-research's device where that is imported, else to the CPU.
+        weights: Whether to share users out among workers by their num_samples.
+        dtype: See `LeafDataset`.
+        label_dtype: See `LeafDataset`.
+        cache: See `LeafDataset`.
+
+    Returns:
+        The users of the folder.
+
+    Raises:
+        UsageError: A name or the device is unknown.
+        ImportError: The framework is 'torch', which is not installed.
+        StageError: As `LeafDataset` raises it, and DataError too.
+
+    Examples:
+        >>> import fedsynth
+        >>> made = fedsynth.generate(num_tasks=20, seed=1)
+        >>> users = fedsynth.load("data", "all_data", user_sampler="minimize_reuse", seed=1)
+        >>> [(user.user_id, len(user)) for user, seed in users.get_cohort(3)]
+        [('0', 522), ('1', 10), ('2', 11)]
     """
     convert = _converter(framework, device)
     dataset = LeafDataset(Path(data_dir) / subset, dtype=dtype, label_dtype=label_dtype, cache=cache)
@@ -63,9 +84,34 @@ def load_splits(
 ) -> FederatedDataset:
     """Return the users who are in data/train and data/VAL, each a `DatasetSplit` of the two, in train's order.
 
-    val: the folder of the validation part. The other arguments are those of `load`; weights count the samples of the
-    train part. Raises UsageError if val is train, StageError if the two are not of the same split or no user is in
-    both, as after splitting by user, and what `load` raises.
+    Args:
+        data_dir: The folder of the stages' folders.
+        val: The folder of the validation part: test, or val where there is one.
+        user_sampler: 'random', 'minimize_reuse' or a function that draws an id.
+        seed: See `FederatedDatasetBase`.
+        framework: 'numpy' for `TabularDataset`s, 'torch' for `PyTorchTensorDataset`s (features, labels).
+        device: Where the tensors go, by default to pfl-research's device where that is imported, else to the CPU.
+        weights: Whether to share users out among workers by the samples of the train part.
+        dtype: See `LeafDataset`.
+        label_dtype: See `LeafDataset`.
+        cache: See `LeafDataset`.
+
+    Returns:
+        The users, for meta-learning: `support, query = user.split()`.
+
+    Raises:
+        StageError: The two are not of one split, or no user is in both, as after splitting by user; and as `load`
+            raises it.
+        UsageError: val is train; and as `load`, which raises ImportError and DataError too.
+
+    Examples:
+        >>> import fedsynth
+        >>> made = fedsynth.generate(num_tasks=20, seed=1)
+        >>> done = fedsynth.preprocess(fraction=1.0, split="sample", sample_seed=1, split_seed=2)
+        >>> users = fedsynth.load_splits(user_sampler="minimize_reuse", seed=1)
+        >>> user, seed = next(users)
+        >>> [len(part) for part in user.split()]
+        [4, 1]
     """
     convert = _converter(framework, device)
     if val == TRAIN:
@@ -120,10 +166,10 @@ def _converter(framework: str, device: Any | None) -> Callable[[TabularDataset],
         return partial(_to_tensors, device)
     if device is not None:
         raise UsageError(f"device is {device!r} but framework 'numpy', expected None; pass framework='torch'")
-    return _as_it_is
+    return _keep_arrays
 
 
-def _as_it_is(user: TabularDataset) -> AbstractDataset:
+def _keep_arrays(user: TabularDataset) -> AbstractDataset:
     return user
 
 

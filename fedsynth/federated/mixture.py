@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import ask
+from fedsynth.federated.arguments import AssertedError, must_return
 from fedsynth.federated.base import FederatedDatasetBase
 from fedsynth.federated.beside_pfl import stands_for
 from fedsynth.federated.dataset import AbstractDataset
@@ -21,10 +21,27 @@ from fedsynth.federated.draws import Draw
 class FederatedDatasetMixture(FederatedDatasetBase):
     """Users out of several federated datasets: draws a component by weight, then a user and seed from it.
 
-    mixture_weights: [components] non-negative, scaled to add up to 1. With `seed`, or several workers, the components
-    are drawn from this dataset's own generator, so that workers stay in step whatever else draws; without, from
-    NumPy's global state, each when its user is reached, as in pfl-research.
-    Raises UsageError for weights that are no distribution, or not one for each component.
+    With `seed`, or several workers, the components are drawn from this dataset's own generator, so that workers stay in
+    step whatever else draws; without, from NumPy's global state, each when its user is reached, as in pfl-research.
+
+    Args:
+        mixture_weights: [components] non-negative, scaled to add up to 1.
+        mixture_component_datasets: The federated datasets.
+        seed: See `FederatedDatasetBase`.
+
+    Raises:
+        UsageError: The weights are no distribution, or not one for each component.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fedsynth import FederatedDataset, FederatedDatasetMixture, MinimizeReuseUserSampler
+        >>> small, large = (
+        ...     FederatedDataset.from_slices([(np.arange(size),)], MinimizeReuseUserSampler([0]), seed=1)
+        ...     for size in (2, 50)
+        ... )
+        >>> mixture = FederatedDatasetMixture([0.5, 0.5], [small, large], seed=1)
+        >>> sorted({len(user) for user, seed in mixture.get_cohort(20)})
+        [2, 50]
     """
 
     def __init__(
@@ -64,7 +81,7 @@ def _draw_one(dataset: FederatedDatasetBase) -> Draw:
     if isinstance(dataset, FederatedDatasetBase) and not dataset._has_own_next():
         return dataset._draw()
     with use_context(DistributedContext()):
-        user, seed = ask("__next__", next, dataset)
+        user, seed = must_return("__next__", next, dataset)
     return Draw(seed, user, _itself)
 
 
@@ -75,7 +92,7 @@ def _itself(dataset: AbstractDataset) -> AbstractDataset:
 def _distribution(weights: Sequence[float] | NDArray[np.floating], num_components: int) -> NDArray[np.float64]:
     array: NDArray[np.float64] = np.asarray(weights, np.float64)
     if array.shape != (num_components,) or num_components == 0:
-        raise UsageError(
+        raise AssertedError(
             f"mixture_weights have shape {array.shape}, expected one number for each of {num_components} components"
         )
     if not (np.isfinite(array).all() and (array >= 0).all() and array.sum() > 0):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import ask, check_positive, whole_number
+from fedsynth.federated.arguments import check_positive, must_return, whole_number
 from fedsynth.federated.class_draws import Ints, Spread, draw_classes
 
 
@@ -21,17 +21,38 @@ def partition_by_dirichlet_class_distribution(
     spread_distribution_after_num_fails: int = 20,
     spread_distribution_after_fails_percentage: float = 0.02,
 ) -> list[list[int]]:
-    """Return the users' sample indices, each index at most once; what is left for no whole user is dropped.
+    """Partition labelled samples into users as pfl-research does.
 
     One user after another: draw the user's length n, and stop when fewer than n samples are left in all. Draw class
     proportions from Dirichlet(alpha, ..., alpha), then classes from these: a draw whose class still has samples takes
     the class's last remaining one, another is wasted. Whenever this user's draws reach a multiple of
     n * spread_distribution_after_num_fails, add the percentage to all proportions and scale them to add up to 1.
 
-    labels: [samples] or [samples, 1], any values that sort. Memory is linear in the samples, plus 8 MiB. Lengths are
-    drawn in the users' order before all else; everything else comes from one generator, seeded from NumPy's global
-    state.
-    Raises UsageError for no labels, alpha <= 0, lengths < 1, and a spread that never happens.
+    Memory is linear in the samples, plus 8 MiB. Lengths are drawn in the users' order before all else; everything else
+    comes from one generator, seeded from NumPy's global state. `fedsynth.partition` has this and other schemes without
+    dropping samples.
+
+    Args:
+        labels: [samples] or [samples, 1], any values that sort.
+        alpha: The concentration: small for users of few classes.
+        user_dataset_len_sampler: Draws a user's number of samples.
+        spread_distribution_after_num_fails: See above.
+        spread_distribution_after_fails_percentage: See above.
+
+    Returns:
+        The users' sample indices, each index at most once; what is left for no whole user is dropped.
+
+    Raises:
+        UsageError: There are no labels, alpha is not positive, a length is below 1, or the spread never happens.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fedsynth import partition_by_dirichlet_class_distribution
+        >>> labels = np.arange(100) % 4
+        >>> np.random.seed(1)
+        >>> users = partition_by_dirichlet_class_distribution(labels, 0.5, lambda: 10)
+        >>> len(users), sorted(index for user in users for index in user) == list(range(100))
+        (10, True)
     """
     classes = _Classes.of(labels)
     check_positive("alpha", alpha)
@@ -106,7 +127,7 @@ def _draw_lengths(sample_length: Callable[[], int], num_samples: int) -> Ints:
     lengths: list[int] = []
     left = num_samples
     while True:
-        drawn = ask("user_dataset_len_sampler", sample_length)
+        drawn = must_return("user_dataset_len_sampler", sample_length)
         length = whole_number("the length that user_dataset_len_sampler returned", drawn)
         if length < 1:
             raise UsageError(f"user_dataset_len_sampler returned {length}, expected at least 1 sample for a user")

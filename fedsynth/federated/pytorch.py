@@ -1,4 +1,4 @@
-"""Users for PyTorch."""
+"""Users for PyTorch, by the name of pfl-research's module."""
 
 from __future__ import annotations
 
@@ -7,157 +7,56 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
-from fedsynth.errors import UsageError
+from fedsynth.federated.abstract_dataset import AbstractDataset
 from fedsynth.federated.beside_pfl import stands_for
-from fedsynth.federated.dataset import AbstractDataset, Dataset, DescribedDataset, check_batch_size
 from fedsynth.federated.distributed import current_context
 from fedsynth.federated.draws import Draw
 from fedsynth.federated.federated_dataset import FederatedDataset
-from fedsynth.federated.slices import Arrays, shape_of
-from fedsynth.federated.torch import import_torch
+from fedsynth.federated.torch_datasets import PyTorchDataDataset, PyTorchTensorDataset
 from fedsynth.federated.user_loader import ReadAhead, UserLoader
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset as Samples
 
-
-@stands_for("pytorch")
-class PyTorchTensorDataset(Dataset):
-    """A `Dataset` of torch tensors [n, ...]: a tuple, or a dict, whose batches are dicts with the same keys.
-
-    raw_data is a tuple of the tensors, a dict's values too. Raises UsageError for tensors of different lengths,
-    ImportError without torch.
-    """
-
-    def __init__(
-        self,
-        tensors: Arrays,
-        user_id: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        val_indices: Sequence[int] | NDArray[Any] | None = None,
-        train_kwargs: dict[str, Any] | None = None,
-        eval_kwargs: dict[str, Any] | None = None,
-    ) -> None:
-        torch = import_torch()
-        self._keys = tuple(tensors) if isinstance(tensors, Mapping) else None
-        if isinstance(tensors, Mapping):
-            tensors = tuple(tensors.values())
-        elif isinstance(tensors, torch.Tensor):
-            tensors = (tensors,)
-        super().__init__(tensors, user_id, metadata, train_kwargs, eval_kwargs, val_indices)
-
-    def __getitem__(self, index: int) -> Any:
-        """Return a sample, a tuple of tensors, or a dict where they were given in one."""
-        sample, keys = super().__getitem__(index), self._keys
-        return sample if keys is None else dict(zip(keys, sample, strict=True))
-
-    def _shapes(self) -> list[str]:
-        names = [f"{key} " for key in self._keys] if self._keys else [""] * len(self._raw_data)
-        return [f"{name}{shape_of(tensor)}" for name, tensor in zip(names, self._raw_data, strict=True)]
-
-    def iter(self, batch_size: int | None) -> Iterator[Any]:
-        """Yield batches as `Dataset` does, as dicts where the tensors were given in one."""
-        batches, keys = super().iter(batch_size), self._keys
-        return batches if keys is None else (dict(zip(keys, batch, strict=True)) for batch in batches)
-
-
-@stands_for("pytorch")
-class PyTorchDataDataset(DescribedDataset):
-    """A user too large for memory. raw_data: a map-style `torch.utils.data.Dataset` of samples.
-
-    dataloader_kwargs go to each `DataLoader`; a batch_size among them is the default of `iter`.
-    Raises UsageError for raw_data without a length, ImportError without torch.
-    """
-
-    def __init__(
-        self,
-        raw_data: Samples[Any],
-        user_id: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        train_kwargs: dict[str, Any] | None = None,
-        eval_kwargs: dict[str, Any] | None = None,
-        **dataloader_kwargs: Any,
-    ) -> None:
-        import_torch()
-        super().__init__(user_id, metadata, train_kwargs, eval_kwargs)
-        if not hasattr(raw_data, "__len__"):
-            raise UsageError(
-                f"raw_data is a {type(raw_data).__name__}, which has no length, expected a map-style dataset"
-            )
-        self._raw_data: Any = raw_data
-        self._batch_size: int | None = dataloader_kwargs.pop("batch_size", None)
-        self._dataloader_kwargs = dataloader_kwargs
-
-    @property
-    def raw_data(self) -> Any:
-        return self._raw_data
-
-    def __len__(self) -> int:
-        return len(self._raw_data)
-
-    def iter(self, batch_size: int | None) -> Iterator[Any]:
-        """Yield batches of a `DataLoader`; None: of its batch_size as given to the class, else sample by sample.
-
-        Raises UsageError for a batch_size below 1.
-        """
-        batch_size = self._batch_size if batch_size is None else batch_size
-        if batch_size is not None:
-            check_batch_size(batch_size)
-        loader = import_torch().utils.data.DataLoader(self._raw_data, batch_size=batch_size, **self._dataloader_kwargs)
-        return iter(loader)
-
-    def split(
-        self, fraction: float | None = None, min_train_size: int | None = None, min_val_size: int | None = None
-    ) -> tuple[AbstractDataset, AbstractDataset]:
-        """Raise NotImplementedError: make a DatasetSplit of two datasets instead."""
-        raise NotImplementedError(
-            "a PyTorchDataDataset can't be split; make two of them and a DatasetSplit(train_dataset, val_dataset)"
-        )
-
-    def get_worker_partition(self) -> PyTorchDataDataset:
-        """Return every world_size-th sample from rank on, with the same description and dataloader_kwargs.
-
-        Raises UsageError for a sampler among these: its indices are the whole dataset's, not the share's.
-        """
-        for name in ("sampler", "batch_sampler"):
-            if self._dataloader_kwargs.get(name) is not None:
-                raise UsageError(
-                    f"a PyTorchDataDataset with a {name} can't be shared out: its indices are of all {len(self)} "
-                    f"samples; make each worker's own from a torch Subset, without {name}"
-                )
-        context = current_context()
-        share = range(context.rank, len(self), context.world_size)
-        return PyTorchDataDataset(
-            import_torch().utils.data.Subset(self._raw_data, share),
-            self._user_id,
-            self._metadata,
-            self._train_kwargs,
-            self._eval_kwargs,
-            batch_size=self._batch_size,
-            **self._dataloader_kwargs,
-        )
+__all__ = ["PyTorchDataDataset", "PyTorchFederatedDataset", "PyTorchTensorDataset"]
 
 
 @stands_for("pytorch")
 class PyTorchFederatedDataset(FederatedDataset):
     """Users loaded through a `DataLoader`, by its workers and ahead of their turn where dataloader_kwargs say so.
 
-    dataset: `dataset[user_id]` returns all of a user's tensors [n, ...], as one, a sequence or a dict, in which
-    "user_id" may say who it is; dataset_cls (PyTorchTensorDataset) is called with them and dataset_kwargs, with a
-    dict's "user_id" as the second argument; make_user_dataset_fn: makes the user's dataset in its place, from what the
-    DataLoader gives; user_id_to_weight: as in FederatedDataset. A user that dataset_cls makes has the id drawn, unless
-    the data names another.
-
-    A collate_fn gets `[dataset[user_id]]`, as with torch's own batch_size of 1, and returns a dict, or tensors with a
-    first axis of 1 for the one user, which is taken off; with batch_size=None it gets `dataset[user_id]` itself.
-    Tensors that are not in a dict go to pfl-research's device, where that is imported.
+    A user that dataset_cls makes has the id drawn, unless the data names another. A collate_fn gets
+    `[dataset[user_id]]`, as with torch's own batch_size of 1, and returns a dict, or tensors with a first axis of 1 for
+    the one user, which is taken off; with batch_size=None it gets `dataset[user_id]` itself. Tensors that are not in a
+    dict go to pfl-research's device, where that is imported.
 
     Ids are drawn in this process: which users come, and their seeds, do not depend on the DataLoader's processes. These
     start with the first user and serve all cohorts until the dataset is dropped; `persistent_workers=False` starts them
-    anew for each. Raises UsageError for a batch_size other than None or 1 or an order of one's own, ImportError without
-    torch.
+    anew for each.
+
+    Args:
+        dataset: `dataset[user_id]` returns all of a user's tensors [n, ...], as one, a sequence or a dict, in which
+            "user_id" may name the user.
+        user_sampler: Draws an id.
+        dataset_cls: Called with the tensors and dataset_kwargs, with a dict's "user_id" as the second argument; by
+            default `PyTorchTensorDataset`.
+        dataset_kwargs: For dataset_cls.
+        user_id_to_weight: See `FederatedDataset`.
+        make_user_dataset_fn: Makes the user's dataset instead of dataset_cls, from what the DataLoader gives.
+        seed: See `FederatedDatasetBase`.
+        **dataloader_kwargs: For the `DataLoader`.
+
+    Raises:
+        UsageError: batch_size is neither None nor 1, or the DataLoader is given an order of its own.
+        ImportError: torch is not installed.
+
+    Examples:
+        >>> import torch
+        >>> from fedsynth import MinimizeReuseUserSampler, PyTorchFederatedDataset
+        >>> users = {"a": torch.zeros(2, 3), "b": torch.zeros(5, 3)}
+        >>> federated = PyTorchFederatedDataset(users, MinimizeReuseUserSampler(users), seed=1)
+        >>> [(user.user_id, len(user)) for user, seed in federated.get_cohort(2)]
+        [('a', 2), ('b', 5)]
     """
 
     def __init__(
@@ -185,9 +84,15 @@ class PyTorchFederatedDataset(FederatedDataset):
         return self.__dict__
 
     def get_cohort(self, cohort_size: int) -> Iterable[tuple[AbstractDataset, int]]:
-        """Return an iterator over this worker's users of a cohort, see FederatedDatasetBase.
+        """Draw a cohort, as `FederatedDatasetBase.get_cohort`.
 
         What `next` had loaded ahead comes first, as if it had not been.
+
+        Args:
+            cohort_size: The number of users to draw, over all workers.
+
+        Returns:
+            An iterator of (user dataset, seed) over the users that this worker is to handle.
         """
         self._stop_reading_ahead()
         return super().get_cohort(cohort_size)

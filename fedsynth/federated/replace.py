@@ -40,7 +40,18 @@ def replace_pfl() -> Replacement:
 
     To be called before anything imports pfl; imports pfl itself. For the whole program, or, as a context manager, for
     what is imported in the block: code imported there keeps these classes. pfl.data.tensorflow can't be imported then.
-    Raises UsageError if pfl is imported already, ImportError if it is not installed.
+
+    Returns:
+        A context manager, whose `undo` ends the replacement too.
+
+    Raises:
+        UsageError: pfl is imported already.
+        ImportError: pfl is not installed.
+
+    Examples:
+        >>> import fedsynth
+        >>> with fedsynth.replace_pfl():  # doctest: +SKIP
+        ...     import pfl.data.federated_dataset
     """
     if _imported():
         raise UsageError("pfl is imported already, expected it not to be; call replace_pfl() before that")

@@ -11,10 +11,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
-from fedsynth.errors import DataError, FedsynthError
+from fedsynth.errors import DataError, FedsynthError, UsageError
 from fedsynth.federated.beside_pfl import introduce, pfl_error, stands_for
 from fedsynth.system import exclusive_lock
 
@@ -26,14 +26,29 @@ _LONGEST = 150
 
 
 class UserNotFoundError(FedsynthError, KeyError):
-    """No state of this user was saved under this key. Where pfl-research is imported, it is that one's error too."""
+    """No state of this user was saved under this key. Where pfl-research is imported, it is that one's error too.
+
+    Examples:
+        >>> import fedsynth
+        >>> try:
+        ...     fedsynth.InMemoryUserStateStorage().load_state("a")
+        ... except fedsynth.UserNotFoundError as error:
+        ...     print(error)
+        no state of user 'a' was saved under the key None; save one first
+    """
 
     __str__ = Exception.__str__  # KeyError's shows the text in quotes
 
 
 @stands_for("user_state")
 class AbstractUserStateStorage(abc.ABC):
-    """Saves and loads what users keep. key: tells several states of one user apart."""
+    """Saves and loads what users keep from round to round, such as SCAFFOLD's control variates.
+
+    Examples:
+        >>> from fedsynth import AbstractUserStateStorage, InMemoryUserStateStorage
+        >>> issubclass(InMemoryUserStateStorage, AbstractUserStateStorage)
+        True
+    """
 
     @abc.abstractmethod
     def clear_states(self) -> None:
@@ -41,11 +56,25 @@ class AbstractUserStateStorage(abc.ABC):
 
     @abc.abstractmethod
     def save_state(self, state: State, user_id: Any, key: str | None = None) -> None:
-        """Keep a user's state, in the place of the one saved before."""
+        """Keep a user's state instead of the one saved before.
+
+        Args:
+            state: The state.
+            user_id: The user.
+            key: Tells several states of one user apart.
+        """
 
     @abc.abstractmethod
     def load_state(self, user_id: Any, key: str | None = None) -> State:
-        """Return a user's state. Raises UserNotFoundError if none was saved."""
+        """Return a user's state.
+
+        Args:
+            user_id: The user.
+            key: The key that it was saved under.
+
+        Raises:
+            UserNotFoundError: None was saved.
+        """
 
 
 @stands_for("user_state")
@@ -53,6 +82,13 @@ class InMemoryUserStateStorage(AbstractUserStateStorage):
     """States of this process's users, the objects themselves.
 
     With several workers, use a `CrossSiloUserSampler`, so that a user is always handled by the same one.
+
+    Examples:
+        >>> from fedsynth import InMemoryUserStateStorage
+        >>> storage = InMemoryUserStateStorage()
+        >>> storage.save_state({"rounds": 3}, "a")
+        >>> storage.load_state("a")
+        {'rounds': 3}
     """
 
     def __init__(self) -> None:
@@ -77,6 +113,17 @@ class DiskUserStateStorage(AbstractUserStateStorage):
     """States in files of a folder that the workers share, each written whole or not at all.
 
     States are pickled: use a folder that nobody else writes to. Removing them leaves whatever else is in the folder.
+
+    Args:
+        dir_path: The folder; it is made when the first state is saved.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fedsynth import DiskUserStateStorage
+        >>> storage = DiskUserStateStorage("states")
+        >>> storage.save_state({"control": np.zeros(2)}, "a", key="scaffold")
+        >>> storage.load_state("a", key="scaffold")
+        {'control': array([0., 0.])}
     """
 
     def __init__(self, dir_path: str | Path) -> None:
@@ -110,7 +157,7 @@ class DiskUserStateStorage(AbstractUserStateStorage):
         descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=".new-", suffix=_SUFFIX)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                pickle.dump(state, file, protocol=pickle.HIGHEST_PROTOCOL)
+                _pickle(state, file, user_id)
             Path(new).replace(path)
         except BaseException:
             Path(new).unlink(missing_ok=True)
@@ -130,6 +177,16 @@ class DiskUserStateStorage(AbstractUserStateStorage):
     def _place(self, user_id: Any, key: str | None) -> Path:
         folder = self._folder if key is None else self._folder / _file_name(key)
         return folder / f"{_file_name(user_id)}{_SUFFIX}"
+
+
+def _pickle(state: State, file: IO[bytes], user_id: Any) -> None:
+    try:
+        pickle.dump(state, file, protocol=pickle.HIGHEST_PROTOCOL)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:  # by Python's version and what is in it
+        raise UsageError(
+            f"the state of user {user_id!r} can't be pickled ({error}), expected what can; keep arrays, tensors and "
+            "plain values"
+        ) from error
 
 
 def _file_name(name: Any) -> str:

@@ -62,5 +62,7 @@ class Lane:
             try:
                 return self._things.get(timeout=PATIENCE)
             except queue.Empty:
-                if self._ended:
+                if self._ended:  # after the last put, which may have come since
+                    with contextlib.suppress(queue.Empty):
+                        return self._things.get(block=False)
                     return None

@@ -166,7 +166,8 @@ def _split_labels(fraction: float, val_fraction: float, new_users: float) -> dic
 
 def _seed_file(name: str, *, option: str, script: str) -> SeedFile:
     """Return LEAF's file for a seed, with its comment, which names LEAF's own scripts."""
-    comment = f"# {name} used by sampling script - supply as {option} to preprocess.sh or --seed to {script}"
+    theirs = "--seed"
+    comment = f"# {name} used by sampling script - supply as {option} to preprocess.sh or {theirs} to {script}"
     return SeedFile(f"{name}.txt", comment)
 
 

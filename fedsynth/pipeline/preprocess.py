@@ -41,7 +41,8 @@ def preprocess(
 
     A stage that an earlier run did with the same parameters, seed and input is kept. overwrite: folders whose contents
     make way for what the stages make: the new is made beside the old, which stands until all of the new is there.
-    Memory: one user's text at a time, an index of users, and a byte per sample and side (24 for iid sampling).
+    Memory: up to three times the largest user's text, however many users there are, an index of users, 60 MB, and
+    a byte per sample and side (24 for iid sampling).
     Raises StageError, DataError or BusyError; what is in the data folder then is whole stages, as before or newer;
     UsageError for `overwrite` without a stage.
     """

@@ -1,4 +1,4 @@
-"""The README's section "Load it" runs as it stands, on data that the pipeline made."""
+"""The README's block that loads, and those of docs/loading.md, run as they stand, on data that the pipeline made."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from tests.commands import ROOT, environment, fedsynth, generate
 
-SECTION = (ROOT / "README.md").read_text().partition("## Load it\n")[2].partition("\n## ")[0]
-BLOCKS = re.findall(r"```python\n(.+?)```", SECTION, re.DOTALL)
+README = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+BLOCKS = README + re.findall(r"```python\n(.+?)```", (ROOT / "docs/loading.md").read_text(), re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +24,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_is_a_block_for_each_framework() -> None:
-    assert [("torch" in block, "pfl" in block) for block in BLOCKS] == [(False, False), (True, False), (True, True)]
+    assert len(README) == 1
+    imports = [("import torch" in block, "from pfl" in block) for block in BLOCKS]
+    assert imports == [(False, False), (False, False), (True, False), (True, True)]
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["numpy", "torch", "pfl"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["readme", "numpy", "torch", "pfl"])
 def test_blocks_run(folder: Path, block: str) -> None:
-    if "torch" in block:
-        pytest.importorskip("torch")
+    for package in ("torch", "pfl"):
+        if f"import {package}" in block or f"from {package}" in block:
+            pytest.importorskip(package)
     result = subprocess.run(
         [sys.executable, "-c", block],
         cwd=folder,

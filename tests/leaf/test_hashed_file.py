@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -320,3 +321,26 @@ def test_pieces_of_any_size_make_their_file(
     assert stamp.md5 == hashlib.md5(data).hexdigest()
     assert state == path_state
     path.unlink()
+
+
+def test_what_comes_just_when_the_wait_for_it_gives_up_is_done() -> None:
+    """As on a busy machine: the thread sleeps between the end of its wait and the look at whether all is over."""
+    done: list[int] = []
+    doing = lane.Lane("lane", done.append, pytest.fail)
+
+    class Late(queue.SimpleQueue[Any]):
+        waits = 0
+
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            if block:
+                self.waits += 1
+                if self.waits == 1:
+                    doing.put(7)
+                    doing._ended = True
+                    raise queue.Empty
+            return super().get(block, timeout)
+
+    doing._things = Late()
+    doing.start()
+    doing.end()
+    assert done == [7]

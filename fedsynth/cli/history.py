@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedsynth.cli.targets import command_line
+from fedsynth.cli.command_line import shortest_command
 from fedsynth.errors import FedsynthError
 from fedsynth.processes.dataset import Dataset
 from fedsynth.processes.registry import choose_process
@@ -37,9 +37,7 @@ def _generate(record: StageRecord) -> list[str]:
     process = choose_process(values["model"])
     chosen = {name: _frozen(values[name]) for name in process.options if name in values}
     dataset = Dataset(process.parameters(**chosen), stream=values["stream"], num_shards=values["num_shards"])
-    words = [word for word in shlex.split(command_line(dataset, Path("data"))) if word != "True"]  # -iid stands alone
-    usual = Dataset(dataset.parameters).stream
-    return [*words, *([] if dataset.stream == usual else ["-stream", dataset.stream])]
+    return shlex.split(shortest_command(dataset, Path("data")))
 
 
 def _partition(record: StageRecord) -> list[str]:

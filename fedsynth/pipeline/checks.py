@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fedsynth.errors import StageError, named
-from fedsynth.leaf.plan import StagePlan
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
 from fedsynth.records.layout import NEW_USERS, STAGE_FOLDERS, VAL, data_files, in_use
@@ -66,10 +66,10 @@ def outputs_changed(workspace: Workspace, record: StageRecord, folder: str) -> l
     return differences(record.outputs, place, data_files(place))
 
 
-def check_left(stage: Stage, plan: StagePlan, source: Path) -> None:
-    """Raise StageError if a folder of the stage would hold no sample."""
+def check_left(stage: Stage, after: Mapping[str, Mapping[str, int]], source: Path) -> None:
+    """Raise StageError if a folder of the stage would hold no sample. after: the folders' counts of samples."""
     for name in stage.folders:
-        if not any(size for files in plan.files for size in files[name].num_samples):
+        if not after[name]["samples"]:
             asked = _described(stage, stage.parameters)
             raise StageError(
                 f"{source}: no samples are left for {name} with {asked}; nothing was written: "

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from fedsynth.errors import DataError, StageError
+from fedsynth.pipeline.syncing import Syncing
 from fedsynth.records.layout import data_files
 from fedsynth.records.manifest import (
     Count,
@@ -100,6 +101,8 @@ class Draft:
         self.removed: list[str] = []
         self.outdated: list[str] = []
         self._records: list[StageRecord] = []
+        self._texts: dict[str, str] = {}
+        self._syncing = Syncing()
         for part in ("folders", "replaced"):
             (root / part).mkdir(parents=True)
 
@@ -123,12 +126,27 @@ class Draft:
         self._meta.append(making / name)
         return self._meta[-1]
 
+    def add_text(self, name: str, text: str) -> None:
+        """Take a small file for `meta/NAME`, which is written at the end."""
+        self._texts[name] = text
+
+    def sync(self, path: Path) -> None:
+        """Take a finished file of the draft that nobody synced yet, to do so meanwhile."""
+        self._syncing.add(path)
+
+    def abandon(self) -> None:
+        """Leave off."""
+        self._syncing.abandon()
+
     def add_record(self, record: StageRecord) -> None:
         """Take what the manifest is to say of a stage."""
         self._records.append(record)
 
     def seal(self, data_dir: Path, manifest: Manifest) -> Change:
         """Write down what is to happen, and sync everything: the draft can be committed."""
+        for name, text in self._texts.items():
+            write_text(self.meta_file(name), text)
+        self._syncing.finish()
         self._check_untouched()
         change = Change(
             format=FORMAT,

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedsynth.leaf import hashed_file
+from fedsynth.leaf import hashed_file, lane
 from fedsynth.leaf.hashed_file import HashedFile
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import BLOCK, FileState, stamp_file
@@ -27,7 +27,8 @@ SECONDS = 60
 
 @pytest.fixture(autouse=True)
 def all_ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(hashed_file, "_PATIENCE", 0.05)
+    monkeypatch.setattr(hashed_file, "PATIENCE", 0.05)
+    monkeypatch.setattr(lane, "PATIENCE", 0.05)
     before, start = threading.active_count(), time.monotonic()
     yield
     assert threading.active_count() == before

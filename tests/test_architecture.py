@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +74,32 @@ def test_only_the_top_floor_knows_terminals_and_notebooks(package: str, rooms: s
         if f"import {package}" in path.read_text() or f"from {package}" in path.read_text()
     }
     assert users == rooms
+
+
+@functools.cache
+def options() -> re.Pattern[str]:
+    """Matches any option of any command, in text."""
+    from fedsynth.cli.commands import fedsynth as group
+
+    names = {name for command in group.commands.values() for param in command.params for name in param.opts}
+    dashed = sorted((re.escape(name) for name in names if name.startswith("-")), key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(dashed)})(?![\w-])")
+
+
+def messages(path: Path) -> Iterator[str]:
+    """The texts of several words in a module that are no docstrings."""
+    tree = ast.parse(path.read_text())
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield from [node.value] if " " in node.value else []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_cli_knows_what_options_are_called(path: Path) -> None:
+    """Below it, errors name parameters: whoever shows them says what they are called there."""
+    if room(path) != "cli":
+        assert [text for text in messages(path) if options().search(text)] == []
 
 
 def test_posix_calls_stay_in_one_module() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -51,14 +52,25 @@ def kill_workers(cluster: Cluster) -> None:
         os.killpg(worker.pid, signal.SIGKILL)
 
 
+def start_and_wait(data: Path, address: str) -> subprocess.Popen[str]:
+    """Start the chain, and wait until it has connected and takes the lock: from there on it waits for its first job."""
+    lock = data / "data/.fedsynth/lock"
+    lock.unlink()
+    process = start(data, *CHAIN, "--scheduler", address)
+    while not lock.exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    time.sleep(2)
+    assert process.poll() is None
+    return process
+
+
 def test_scheduler_that_dies_in_mid_run_is_one_sentence(data: Path, tmp_path: Path) -> None:
     """The workers are stopped, so that the run is sure to wait for them when the scheduler dies."""
     before = contents(data)
     with dask_cluster(tmp_path / "dask") as cluster:
         stop_workers(cluster)
-        process = start(data, *CHAIN, "--scheduler", cluster.address)
-        time.sleep(4)
-        assert process.poll() is None
+        process = start_and_wait(data, cluster.address)
         os.killpg(cluster.scheduler.pid, signal.SIGKILL)
         killed = time.monotonic()
         _, stderr = process.communicate(timeout=60)
@@ -71,9 +83,7 @@ def test_scheduler_that_hangs_is_one_sentence(data: Path, tmp_path: Path) -> Non
     before = contents(data)
     with dask_cluster(tmp_path / "dask") as cluster:
         stop_workers(cluster)
-        process = start(data, *CHAIN, "--scheduler", cluster.address)
-        time.sleep(4)
-        assert process.poll() is None
+        process = start_and_wait(data, cluster.address)
         os.killpg(cluster.scheduler.pid, signal.SIGSTOP)
         stopped = time.monotonic()
         _, stderr = process.communicate(timeout=60)
@@ -86,9 +96,7 @@ def test_all_workers_gone_in_mid_run_is_one_sentence(data: Path, tmp_path: Path)
     before = contents(data)
     with dask_cluster(tmp_path / "dask") as cluster:
         stop_workers(cluster)
-        process = start(data, *CHAIN, "--scheduler", cluster.address)
-        time.sleep(4)
-        assert process.poll() is None
+        process = start_and_wait(data, cluster.address)
         kill_workers(cluster)
         killed = time.monotonic()
         _, stderr = process.communicate(timeout=60)

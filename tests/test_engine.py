@@ -34,8 +34,24 @@ def slow_mark(path: Path, progress: Progress) -> None:
     path.touch()
 
 
-def die(number: int, progress: Progress) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def work(seconds: float, progress: Progress) -> None:
+    """Go on for a while, telling of it every few milliseconds as a job that copies users does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.002)
+        progress(1)
+
+
+def die(seconds: float, progress: Progress) -> None:
+    """Be killed in a worker process; in this one go on."""
+    if multiprocessing.parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    work(seconds, progress)
+
+
+def who(seconds: float, progress: Progress) -> int:
+    work(seconds, progress)
+    return os.getpid()
 
 
 def wait_long(folder: Path, progress: Progress) -> None:
@@ -50,6 +66,12 @@ def wait_long(folder: Path, progress: Progress) -> None:
 def two_processes() -> Iterator[Engine]:
     with open_engine(workers=2) as engine:
         yield engine
+
+
+def bring_up(engine: Engine) -> None:
+    """Have both processes at work."""
+    while len(set(engine.map(who, [0.5] * 4))) < 2:
+        pass
 
 
 def test_results_come_in_the_order_of_the_jobs(two_processes: Engine) -> None:
@@ -96,8 +118,11 @@ def test_after_an_error_nobody_is_at_work_any_more(two_processes: Engine, tmp_pa
 
 
 def test_killed_worker_is_an_error() -> None:
+    """At once, in the middle of this process's own job."""
+    before = time.monotonic()
     with open_engine(workers=2) as engine, pytest.raises(EngineError, match="worker process died"):
-        list(engine.map(die, range(4)))
+        list(engine.map(die, [60] * 4))
+    assert time.monotonic() - before < 30
 
 
 def test_worker_leaves_its_job_and_those_queued_on_ctrl_c(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -130,34 +155,49 @@ def test_senseless_requests_are_refused(workers: int, scheduler: str | None) -> 
         pass
 
 
-def who(job: int, progress: Progress) -> int:
-    return os.getpid()
-
-
 def fail_to_import(job: int, progress: Progress) -> None:
-    raise ImportError("libfoo.so: failed to map segment from shared object")
+    """In this process all goes well."""
+    if multiprocessing.parent_process() is not None:
+        raise ImportError("libfoo.so: failed to map segment from shared object")
+    work(0.5, progress)
 
 
 def give_what_cannot_be_sent(job: int, progress: Progress) -> object:
+    work(0.5, progress)
     return threading.Lock()
 
 
 def test_single_job_runs_in_this_process_and_tells_its_progress() -> None:
     with open_engine(workers=4) as engine:
         done: list[int] = []
-        assert list(engine.map(who, iter([1]))) == [os.getpid()]
+        assert list(engine.map(who, iter([0]))) == [os.getpid()]
         assert list(engine.map(double, [1], progress=done.append)) == [2]
     assert done == [1]
 
 
 @pytest.mark.parametrize("jobs", [2, 3])
 def test_no_more_processes_than_jobs(jobs: int) -> None:
+    """This one is one of them, and works as long as the others need to start."""
     before = set(multiprocessing.active_children())
     with open_engine(workers=24) as engine:
-        found = list(engine.map(who, range(jobs)))
-        assert len(set(multiprocessing.active_children()) - before) == jobs
-        assert os.getpid() not in found
+        found = list(engine.map(who, [5] * jobs))
+        assert len(set(multiprocessing.active_children()) - before) == jobs - 1
+        assert len(set(found)) == jobs
+        assert os.getpid() in found
     assert set(multiprocessing.active_children()) <= before
+
+
+def test_nothing_is_started_for_what_is_short() -> None:
+    before = multiprocessing.active_children()
+    with open_engine(workers=2) as engine:
+        assert list(engine.map(double, range(100))) == list(range(0, 200, 2))
+        assert multiprocessing.active_children() == before
+
+
+def test_work_of_many_short_calls_starts_processes_in_the_end() -> None:
+    with open_engine(workers=2) as engine:
+        found = {process for _ in range(40) for process in engine.map(who, [0.05] * 4)}
+    assert len(found) == 2
 
 
 def test_nothing_is_started_for_nothing() -> None:
@@ -168,8 +208,10 @@ def test_nothing_is_started_for_nothing() -> None:
 
 
 def test_errors_of_any_kind_come_through(two_processes: Engine) -> None:
+    bring_up(two_processes)
     with pytest.raises(ImportError, match="failed to map"):
         list(two_processes.map(fail_to_import, range(3)))
+    bring_up(two_processes)
     with pytest.raises(TypeError, match="pickle"):
         list(two_processes.map(give_what_cannot_be_sent, range(3)))
     assert list(two_processes.map(double, range(3))) == [0, 2, 4]
@@ -181,7 +223,7 @@ def test_processes_that_cannot_be_started_are_one_error() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 8, before[1]))
     try:
         with pytest.raises(EngineError, match="use fewer workers"), open_engine(workers=40) as engine:
-            list(engine.map(double, range(40)))
+            list(engine.map(work, [5] * 40))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
@@ -189,5 +231,5 @@ def test_processes_that_cannot_be_started_are_one_error() -> None:
 def test_dead_worker_is_not_used_again() -> None:
     with open_engine(workers=2) as engine:
         with pytest.raises(EngineError):
-            list(engine.map(die, range(4)))
+            list(engine.map(die, [60] * 4))
         assert list(engine.map(double, range(4))) == [0, 2, 4, 6]

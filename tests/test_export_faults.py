@@ -129,8 +129,9 @@ def test_a_disk_that_fills_up_keeps_what_was_there(to: str, tmpfs: Mount, finish
     before = contents(disk / "out")
     status = os.statvfs(disk)
     used = (status.f_blocks - status.f_bfree) * status.f_frsize >> 10
-    for extra in (4, 40, 100, 200):
-        resize(disk, f"{used + extra}k")
+    needed = sum(map(len, contents(finished / to).values())) >> 10
+    for share in (0.05, 0.4, 0.8):
+        resize(disk, f"{used + int(share * needed)}k")
         message = fails(disk, "export", "--to", to, "out", "--overwrite")
         assert "No space left on device" in message
         assert contents(disk / "out") == before

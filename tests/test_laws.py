@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import cProfile
 import errno
 import io
 import json
 import os
+import pstats
 import random
 import shutil
 import subprocess
@@ -26,6 +28,7 @@ from fedsynth.pipeline.preprocess import clean, preprocess
 from fedsynth.pipeline.stats import measure, summarize_folder
 from fedsynth.pipeline.workspace import open_workspace
 from fedsynth.records.mark import TEXT, make_private
+from fedsynth.records.origin import find_origin
 from fedsynth.version import __version__
 from tests.commands import contents, fedsynth, generate, leftovers
 
@@ -753,17 +756,34 @@ def test_stage_folder_that_is_a_mount_point_is_an_error_that_changes_nothing(don
         subprocess.run(["umount", str(done / "data/test")], check=True)
 
 
-def test_many_shards_are_looked_up_in_constant_time(tmp_path: Path) -> None:
-    """R17: what grew with the square was the number of comparisons, counted here by calls."""
-    import cProfile
-    import pstats
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Data folders of few and of many files, preprocessed."""
+    folders = {}
+    for number in (30, 240):
+        cwd = tmp_path_factory.mktemp(f"shards{number}")
+        folders[number] = generate(cwd, number, "-num-dim", 1, "-num-shards", number, "-max-samples", 8)
+        fedsynth(cwd, "preprocess", "-s", "niid", "--sf", 1.0, "-k", 1, "-t", "user", "--smplseed", 1, "--spltseed", 2)
+    return folders
 
-    calls = []
-    for shards in (50, 400):
-        cwd = tmp_path / str(shards)
-        generate(cwd.parent, shards, "-num-dim", 1, "-num-shards", shards, "-data-dir", cwd / "data")
+
+LOOKUPS: dict[str, Callable[[Path], object]] = {
+    "open all_data": lambda data: LeafDataset(data / "all_data"),
+    "where train is from": lambda data: find_origin(data / "train"),
+    "keep": lambda data: preprocess(data, [remove_stage(1)]),
+    "replace": lambda data: preprocess(data, [remove_stage(2)], overwrite=["rem_user_data"]),
+    "clean": clean,
+}
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_many_shards_are_looked_up_in_constant_time(name: str, shards: dict[int, Path], tmp_path: Path) -> None:
+    """R17: what grew with the square was the number of comparisons, counted here by calls."""
+    calls = {}
+    for number, data in shards.items():
+        cwd = copied(data.parent, tmp_path / str(number))
         profile = cProfile.Profile()
         with profile:
-            LeafDataset(cwd / "data/all_data")
-        calls.append(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
-    assert calls[1] < 10 * calls[0]
+            LOOKUPS[name](cwd / "data")
+        calls[number] = pstats.Stats(profile).total_calls  # type: ignore[attr-defined]
+    assert calls[240] < 9 * calls[30]

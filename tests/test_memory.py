@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import contents, environment, fedsynth
+from tests.commands import contents, environment, fedsynth, peak_memory
 
 resource = pytest.importorskip("resource")
 
@@ -90,3 +91,39 @@ def test_no_room_for_threads_is_lack_of_memory(tmp_path: Path) -> None:
     assert result.stderr.startswith("fedsynth: out of memory")
     assert result.stderr.count("\n") == 1
     assert contents(tmp_path) == {}
+
+
+LARGEST = 12_000_000
+"""Bytes of text of each of ten users, far more than everything else that is held."""
+
+CHAINS = {
+    "by sample": (*CHAIN[:4], 0.95, *CHAIN[5:]),
+    "by user": ("preprocess", "-s", "niid", "--sf", 1.0, "-k", 5, "-t", "user"),
+    "iid": ("preprocess", "-s", "iid", "--iu", 1.0, "--sf", 1.0, "-k", 5, "-t", "sample"),
+}
+
+
+@pytest.fixture(scope="module")
+def large_users(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ten users, whose samples are text of LARGEST bytes each."""
+    folder = tmp_path_factory.mktemp("large")
+    sample = str([number / 7 for number in range(60)])
+    number = LARGEST // (len(sample) + 2)
+    user = f'{{"x": [{", ".join([sample] * number)}], "y": [{", ".join(["1"] * number)}]}}'
+    names = [str(name) for name in range(10)]
+    (folder / "data/all_data").mkdir(parents=True)
+    with (folder / "data/all_data/all_data.json").open("w") as file:
+        file.write(f'{{"users": {json.dumps(names)}, "num_samples": {[number] * 10}, "user_data": {{')
+        file.writelines(f'{", " if name != "0" else ""}"{name}": {user}' for name in names)
+        file.write("}}")
+    return folder
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_memory_is_at_most_three_users_text_and_60_megabytes(name: str, large_users: Path, tmp_path: Path) -> None:
+    """What waits to be written is bounded in bytes, however large the users are."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/all_data").symlink_to(large_users / "data/all_data")
+    arguments = [str(word) for word in CHAINS[name]]
+    script = f"from fedsynth.cli import main\ntry: main({arguments})\nexcept SystemExit as end: assert not end.code"
+    assert peak_memory(tmp_path, script) < 3 * LARGEST + 60_000_000

@@ -216,3 +216,16 @@ def test_what_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None:
     assert '"a"' in (tmp_path / "all_data/all_data.json").read_text()
     fedsynth.write_leaf(tmp_path / "all_data", {"b": ([2], [2])}, overwrite=True)
     assert '"b"' in (tmp_path / "all_data/all_data.json").read_text()
+
+
+def test_replacing_a_folder_keeps_what_is_no_data(tmp_path: Path) -> None:
+    """Law 1: a run deletes only what a run made."""
+    folder = tmp_path / "all_data"
+    for turn in range(2):
+        fedsynth.write_leaf(folder, {"a": ([1], [1])}, overwrite=True)
+        (folder / "notes.txt").write_text(f"mine {turn}")
+    fedsynth.write_leaf(folder, {"b": ([2], [2])}, overwrite=True)
+    assert [path.name for path in folder.iterdir()] == ["all_data.json"]
+    found = {path.relative_to(tmp_path).parts[0]: path.read_text() for path in tmp_path.rglob("notes.txt")}
+    assert found == {"all_data.kept": "mine 0", "all_data.kept-1": "mine 1"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all_data", "all_data.kept", "all_data.kept-1"]

@@ -456,9 +456,9 @@ def test_index_of_any_text_is_right_or_an_error(text: bytes) -> None:
             assert str(path) in str(error)
             return
     content = json.loads(text.decode("utf-8-sig"), parse_constant=reject)
-    assert index.counts.users == content["users"]
+    assert list(index.counts.users) == content["users"]
     assert set(content["users"]) == content["user_data"].keys()
-    assert index.counts.num_samples == [len(content["user_data"][user]["y"]) for user in content["users"]]
+    assert list(index.counts.num_samples) == [len(content["user_data"][user]["y"]) for user in content["users"]]
     assert [content["users"][at] for at in index.counts.data_order] == list(content["user_data"])
 
 

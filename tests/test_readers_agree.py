@@ -150,7 +150,7 @@ def by_index(path: Path) -> Said:
                 assert plain([value_of(sample) for sample in found]) == plain([v for user in order for v in side[user]])
     counts = index.counts
     order = [counts.users[number] for number in counts.data_order]
-    return said(counts.users, counts.num_samples, counts.hierarchies, order, x, y)
+    return said(list(counts.users), list(counts.num_samples), counts.hierarchies, order, x, y)
 
 
 def lazily(path: Path) -> Said:

@@ -16,6 +16,7 @@ import pytest
 
 from fedsynth import system
 from fedsynth.system import (
+    copy_file,
     exclusive_lock,
     interrupts_held,
     move_folder,
@@ -367,3 +368,34 @@ def test_silenced_standard_error_comes_back(capfd: pytest.CaptureFixture[str]) -
         os.write(2, b"nobody hears this")
     os.write(2, b"this is heard")
     assert capfd.readouterr().err == "this is heard"
+
+
+def test_a_copy_has_the_files_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether this file system can share them or not, and where there is no such call at all."""
+    source = tmp_path / "source"
+    source.write_bytes(bytes(range(256)) * 1000)
+    for number, changed in enumerate(({}, {"fcntl": None})):
+        for name, value in changed.items():
+            monkeypatch.setattr(system, name, value)
+        copy_file(source, tmp_path / str(number))
+        assert (tmp_path / str(number)).read_bytes() == source.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a call of Linux")
+@pytest.mark.parametrize("error", [None, errno.EXDEV, errno.EOPNOTSUPP])
+def test_contents_are_shared_where_that_can_be(
+    error: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def ioctl(target: Any, request: int, source: int) -> None:
+        asked.append(request)
+        if error is not None:
+            raise OSError(error, os.strerror(error))
+        target.write(b"shared")
+
+    monkeypatch.setattr(system.fcntl, "ioctl", ioctl)
+    (tmp_path / "source").write_bytes(b"copied")
+    copy_file(tmp_path / "source", tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == (b"shared" if error is None else b"copied")
+    assert asked == [0x40049409]

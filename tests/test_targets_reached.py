@@ -350,3 +350,25 @@ def test_two_levels_that_nearly_touch_are_reached_together() -> None:
     solution = solve(ShiftsParameters(**base, **sizes, prob_clusters=(0.5, 0.5)), make_targets(asked))
     for level, wish in zip(solution.levels, asked.values(), strict=True):
         assert level.reached == pytest.approx(wish[0], abs=wish[1])
+
+
+def test_two_levels_of_few_users_that_move_each_other_are_reached_together() -> None:
+    """In turn they never come to rest here, as the disagreement falls for a while where concept_between rises."""
+    base = {"num_tasks": 80, "num_classes": 3, "num_dim": 12, "concept_dims": 7, "seed": 1741178200}
+    sizes = {
+        "min_samples": 1,
+        "max_samples": 30,
+        "mean_size": 9.64412,
+        "sigma_samples": 0.785,
+        "label_alpha": 1.7008462,
+    }
+    asked = {"concept.within": 0.27, "concept.disagreement": 0.2733}
+    solution = solve(ShiftsParameters(**base, **sizes, prob_clusters=(0.5, 0.5)), make_targets(asked))
+    for level, wish in zip(solution.levels, asked.values(), strict=True):
+        assert level.reached == pytest.approx(wish, abs=0.005)
+
+
+def test_of_two_levels_the_one_that_is_out_of_reach_is_named_with_what_can_be_had() -> None:
+    asked = {"concept.within": 0.2, "concept.between": 0.95}
+    with pytest.raises(UsageError, match=r"between 0.95 can't be reached with 40 users .*: 0\.\d+ to 0\.[67]\d+"):
+        solve(small(prob_clusters=(0.5, 0.5)), make_targets(asked))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from fedsynth.cli.console import progress_bar, show_differences, show_result, wa
 from fedsynth.cli.export import export
 from fedsynth.cli.generate import generate
 from fedsynth.cli.output import say
-from fedsynth.cli.parsing import LeafCommand, bare, dataset_name, option
+from fedsynth.cli.parsing import DATASET_NAME, LeafCommand, bare, dataset_name, option
 from fedsynth.cli.parsing import data_dir as data_dir_option
 from fedsynth.cli.parsing import overwrite as overwrite_option
 from fedsynth.cli.parsing import scheduler as scheduler_option
@@ -119,6 +119,7 @@ def preprocess(
     if checksums is not None:
         return _verify(data_dir, checksums)
     stages = _stages(**options)
+    _point_out_idle(options)
     replaced = STAGE_FOLDERS if overwrite else ()
     _run(data_dir, stages, workers=workers, scheduler=scheduler, overwrite=replaced, checksums=not nochecksum)
     if not stages:
@@ -213,6 +214,18 @@ def _stages(**options: Any) -> list[Stage]:
     return stages
 
 
+def _point_out_idle(options: Mapping[str, Any]) -> None:
+    """Warn of seeds and names that no stage takes."""
+    for flag, name, needed, stage in (
+        ("--smplseed", "sample_seed", "-s", "sample"),
+        ("--spltseed", "split_seed", "-t", "split"),
+        ("--name", "name", "-t", "split"),
+    ):
+        value = options[name]
+        if value not in (None, DATASET_NAME) and options[stage] is None:
+            warn(f"{flag} {value} has no effect without {needed}")
+
+
 def _run(
     data_dir: Path,
     stages: Sequence[Stage],
@@ -224,7 +237,7 @@ def _run(
 ) -> None:
     with open_engine(workers, scheduler) as engine:
         folder = data_dir if engine.local else data_dir.absolute()
-        run_stages(
+        results = run_stages(
             folder,
             stages,
             overwrite=overwrite,
@@ -233,6 +246,8 @@ def _run(
             bar=progress_bar,
             report=show_result,
         )
+    if workers > 1 and results and all(len(result.record.inputs) == 1 for result in results):
+        warn(f"--workers {workers} has no effect on data in one file; generate with -num-shards to have more")
 
 
 def _run_one(stage: Stage, *, overwrite: bool, data_dir: Path, workers: int, scheduler: str | None) -> None:

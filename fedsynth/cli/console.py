@@ -16,6 +16,7 @@ from fedsynth.engine import Progress, no_progress
 from fedsynth.errors import FedsynthError, UsageError
 from fedsynth.pipeline.checksums import Differences
 from fedsynth.pipeline.run import StageResult
+from fedsynth.words import counted
 
 _OS_ADVICE = {
     errno.ENOSPC: "free some space and run the same command again",
@@ -48,7 +49,7 @@ def show_result(result: StageResult) -> None:
     record = result.record
     seed = "" if record.seed is None else f" (seed {record.seed})"
     for name, after in record.after.items():
-        what = f"{after['users']:,} users, {after['samples']:,} samples"
+        what = f"{counted(after['users'], 'user')}, {counted(after['samples'], 'sample')}"
         verb = "kept, made before with the same parameters and input" if result.kept else "done"
         say(f"{record.stage.replace('_', ' ')}: {name}: {what}{seed}: {verb}")
     for note in result.notes:
@@ -56,7 +57,8 @@ def show_result(result: StageResult) -> None:
     if record.left_out.count:
         count, users = record.left_out.count, record.left_out.users
         more = ", ..." if count > len(users) else ""
-        warn(f"{record.stage}: {count:,} users with too few samples to split were left out: {', '.join(users)}{more}")
+        left_out = f"{counted(count, 'user')} with too few samples to split"
+        warn(f"{record.stage}: {left_out} left out: {', '.join(users)}{more}")
 
 
 def show_differences(differences: Differences) -> None:

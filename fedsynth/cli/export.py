@@ -11,6 +11,7 @@ from fedsynth.cli.console import progress_bar, warn
 from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, data_dir, option, overwrite, scheduler, workers
 from fedsynth.engine import open_engine
+from fedsynth.words import counted
 
 if TYPE_CHECKING:
     from fedsynth.pipeline.export import Exported
@@ -63,8 +64,8 @@ def export(
 
 def _show(exported: Exported) -> None:
     for folder in exported.folders:
-        say(f"export: {folder.split}: {folder.users:,} users, {folder.samples:,} samples")
-    files = "1 file" if len(exported.files) == 1 else f"{len(exported.files):,} files"
+        say(f"export: {folder.split}: {counted(folder.users, 'user')}, {counted(folder.samples, 'sample')}")
+    files = counted(len(exported.files), "file")
     say(f"export: {exported.path}: {exported.to}, {files}, {exported.size / 1e6:,.1f} MB: done")
     for note in exported.notes:
         warn(note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ Decorator = Callable[[Decorated], Decorated]
 
 _NUMBER = re.compile(r"-[0-9.]")
 _LIST = re.compile(r"[-0-9, ]*")
+_TYPED = f"{__name__}.typed"
+"""In a context's meta: the words of the command line, without values."""
 
 
 def option(*names: str, **attributes: Any) -> Decorator[Any]:
@@ -56,16 +58,22 @@ class LeafCommand(click.Command):
         for word in args[: args.index("--")] if "--" in args else args:
             name = word.partition("=")[0]
             if name.startswith("-") and name != "-" and not _NUMBER.match(name) and name not in known:
-                raise UsageError(f"no option {name}{_suggestion(name, known)}; `{ctx.command_path} --help` lists all")
+                meant = _suggestion(name, known) or f"; `{ctx.command_path} --help` lists all"
+                raise UsageError(f"no option {name}{meant}")
         self._check_negative(ctx, args)
+        ctx.meta[_TYPED] = {word.partition("=")[0] for word in args}
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; in its errors parameters are called as the command line has them."""
+        """Run the command; in its errors parameters are called as the user typed them."""
         try:
             return super().invoke(ctx)
         except FedsynthError as error:
-            error.words = {"overwrite": "--overwrite", "data_dir": "--data-dir", **_option_names(self)}
+            error.words = {
+                "overwrite": "--overwrite",
+                "data_dir": "--data-dir",
+                **_option_names(self, ctx.meta[_TYPED]),
+            }
             raise
 
     def _check_negative(self, ctx: click.Context, args: list[str]) -> None:
@@ -78,9 +86,14 @@ class LeafCommand(click.Command):
                 raise UsageError(f"{name} is {value}, expected a value that is not negative")
 
 
-def _option_names(command: click.Command) -> dict[str, str]:
-    """Return each parameter's option, LEAF's form of it where there are two."""
-    return {param.name: param.opts[0] for param in command.params if isinstance(param, click.Option) and param.name}
+def _option_names(command: click.Command, typed: Set[str]) -> dict[str, str]:
+    """Return each parameter's option, in the form that was typed, or LEAF's where none was."""
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    return {
+        param.name: next((name for name in param.opts if name in typed), param.opts[0])
+        for param in options
+        if param.name
+    }
 
 
 def _may_stand_alone(param: click.Parameter) -> bool:

@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from fedsynth.errors import DataError, UsageError
+from fedsynth.errors import DataError, UsageError, named
 from fedsynth.system import MOST_PROCESSES
 
 Job = TypeVar("Job")
@@ -28,13 +28,21 @@ class Pool(Protocol):
     """What runs jobs elsewhere: `ProcessPool` or `Cluster`."""
 
     def map(
-        self, function: Callable[[Any, Progress], Any], jobs: Iterator[Any], known: int
-    ) -> contextlib.AbstractContextManager[Iterator[tuple[Any, Any]]]:
-        """Give an iterator over each job and its result, in order; when it is left nobody is at work any more.
+        self, function: Callable[[Any, Progress], Any], jobs: Iterator[Any], known: int, told: Told
+    ) -> contextlib.AbstractContextManager[Iterator[Any]]:
+        """Give an iterator over the jobs' results, in order; when it is left nobody is at work any more.
 
         known: how many jobs there are at least; those who run several at a time make ready for as many.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who is told of what is done. progress: by a job that runs in this process; done: of a job that ran elsewhere."""
+
+    progress: Progress
+    done: Callable[[Any], None]
 
 
 def no_progress(users: int) -> None:
@@ -77,11 +85,11 @@ class Engine:
     ) -> Iterator[Result]:
         """Yield the results in the order of the jobs; only a few jobs per worker are taken and held at a time.
 
-        A single job runs in this process: no other is started, never more than there are jobs. progress: told the
-        number of users dealt with, by the job itself where it runs in this process, elsewhere when a job ends, from
-        `users` of the job. When one fails, or the caller stops, no other is started, and local processes at work are
-        stopped: after the last item none of them is writing any more. Raises what the job raised, and EngineError if a
-        worker died, can't be started, or the cluster is gone.
+        A single job runs in this process, and so does every other one that local processes are too few for, or not yet
+        there for. progress: told the number of users dealt with, by the job itself where it runs in this process,
+        elsewhere when a job ends, from `users` of the job. When one fails, or the caller stops, no other is started,
+        and local processes at work are stopped: after the last item none of them is writing any more. Raises what the
+        job raised, and EngineError if a worker died, can't be started, or the cluster is gone.
         """
         following = iter(jobs)
         first = list(islice(following, self.workers))
@@ -90,10 +98,9 @@ class Engine:
             for job in following:
                 yield function(job, progress)
             return
-        with self.pool.map(function, following, len(first)) as results:
-            for job, result in results:
-                progress(users(job))
-                yield result
+        told = Told(progress, lambda job: progress(users(job)))
+        with self.pool.map(function, following, len(first), told) as results:
+            yield from results
 
 
 INLINE = Engine(workers=1, inline=True)
@@ -103,15 +110,18 @@ INLINE = Engine(workers=1, inline=True)
 def open_engine(workers: int = 1, scheduler: str | None = None) -> Iterator[Engine]:
     """Make ready what is asked for and end it at the end.
 
-    workers: at most so many local processes, started when there is more than one job for them; 1 is this one. The
-    bound, 1,024 (Windows: 61), is far above what one machine's processors and memory feed.
+    workers: at most so many local processes, this one among them; the others start when there are jobs for them, and
+    the work turns out to be longer than their start. The bound, 1,024 (Windows: 61), is far above what one machine's
+    processors and memory feed.
     scheduler: the address of a Dask scheduler, whose workers must share this machine's file system. Raises UsageError
     if both are given or workers is out of bounds, EngineError if the scheduler does not answer within 10 seconds.
     """
     if not 1 <= workers <= MOST_PROCESSES:
-        raise UsageError(f"workers is {workers}, expected 1 to {MOST_PROCESSES}: processes on this machine")
+        raise UsageError(f"{named('workers')} is {workers}, expected 1 to {MOST_PROCESSES}: processes on this machine")
     if scheduler is not None and workers != 1:
-        raise UsageError(f"workers is {workers} beside a scheduler: the cluster has its own; leave one out")
+        raise UsageError(
+            f"{named('workers')} is {workers} beside a {named('scheduler')}: the cluster has its own; leave one out"
+        )
     if scheduler is not None:
         from fedsynth.engine.cluster import open_cluster
 

@@ -22,6 +22,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
 
+from fedsynth.engine import Told
 from fedsynth.errors import EngineError, FedsynthError
 from fedsynth.version import __version__
 
@@ -51,32 +52,32 @@ class Cluster:
             raise EngineError(f"{address}: the scheduler has no workers; start some with `dask worker {address}`")
 
     @contextlib.contextmanager
-    def map(self, function: Function, jobs: Iterator[Any], known: int) -> Iterator[Iterator[tuple[Any, Any]]]:
-        """Give an iterator over each job and its result, in order; only a few jobs per worker are held at a time.
+    def map(self, function: Function, jobs: Iterator[Any], known: int, told: Told) -> Iterator[Iterator[Any]]:
+        """Give an iterator over the jobs' results, in order; only a few jobs per worker are held at a time.
 
         When one fails or the caller stops, what is queued is cancelled. Raises what the job raised, and EngineError if
         the scheduler is gone, all workers have been for five seconds, or they can't run what they are sent.
         """
         waiting: deque[tuple[Any, Any]] = deque()
         try:
-            yield self._results(function, jobs, waiting)
+            yield self._results(function, jobs, waiting, told)
         finally:
             self._cancel([future for _, future in waiting])
 
     def _results(
-        self, function: Function, jobs: Iterator[Any], waiting: deque[tuple[Any, Any]]
-    ) -> Iterator[tuple[Any, Any]]:
+        self, function: Function, jobs: Iterator[Any], waiting: deque[tuple[Any, Any]], told: Told
+    ) -> Iterator[Any]:
         for job in jobs:
             with self._explained():
                 message = pickle.dumps(_Call(pickle.dumps((function, job))))
                 # Where fedsynth can't be imported, this is an error of the job and does not stop Dask's own processes.
                 waiting.append((job, self._client.submit(pickle.loads, message, pure=False)))
             if len(waiting) > self.threads * _HELD_PER_WORKER:
-                yield self._take(waiting)
+                yield self._take(waiting, told)
         while waiting:
-            yield self._take(waiting)
+            yield self._take(waiting, told)
 
-    def _take(self, waiting: deque[tuple[Any, Any]]) -> tuple[Any, Any]:
+    def _take(self, waiting: deque[tuple[Any, Any]], told: Told) -> Any:
         job, future = waiting[0]
         with self._explained():
             while (message := _result(future)) is None:
@@ -85,7 +86,8 @@ class Cluster:
         waiting.popleft()
         if not succeeded:
             raise value
-        return job, value
+        told.done(job)
+        return value
 
     def _cancel(self, futures: list[Any]) -> None:
         if futures and self._client.status == "running":
@@ -168,6 +170,7 @@ def _result(future: Any) -> Any:
 @contextlib.contextmanager
 def open_cluster(address: str) -> Iterator[Cluster]:
     """Connect to a scheduler. Raises EngineError within ten seconds if there is none, or it has no workers."""
+    _parsed(address)  # before Dask, which takes a second to import
     try:
         from distributed import Client
     except ImportError as error:
@@ -193,11 +196,16 @@ def _unreachable(address: str, reason: str) -> EngineError:
     )
 
 
-def _check_reachable(address: str) -> None:
-    """Find out in a few seconds what takes Dask a quarter of a minute."""
+def _parsed(address: str) -> re.Match[str]:
     match = _ADDRESS.fullmatch(address)
     if match is None or int(match["port"]) > 65535:
         raise EngineError(f"{address}: no address of a Dask scheduler, expected one such as tcp://127.0.0.1:8786")
+    return match
+
+
+def _check_reachable(address: str) -> None:
+    """Find out in a few seconds what takes Dask a quarter of a minute."""
+    match = _parsed(address)
     if match["scheme"] not in _PLAIN:
         return
     found: list[str] = []

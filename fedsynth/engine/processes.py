@@ -1,8 +1,10 @@
-"""Local processes that carry out jobs: started when there is more than one, without a thread in this process.
+"""Local processes that carry out jobs, this one among them, without a thread in this one.
 
-A job goes through a pipe to an idle process, what came of it comes back: where memory is short there is no thread that
-could fail to start, nor a queue left waiting. A worker says nothing on standard error, not even why it can't start:
-what there is to say, the main process says in one sentence.
+This process works like the others, and looks after them whenever its own job tells its progress: so the first jobs are
+under way while the others start, and where the work is shorter than a start nobody is started. A job goes through a
+pipe to an idle process, what came of it comes back: where memory is short there is no thread that could fail to start,
+nor a queue left waiting. A worker says nothing on standard error, not even why it can't start: what there is to say,
+the main process says in one sentence.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import errno
 import os
 import pickle
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,6 +24,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from fedsynth.engine import Told
 from fedsynth.errors import EngineError, FedsynthError
 from fedsynth.system import (
     interrupts_held,
@@ -35,6 +39,10 @@ Function = Callable[[Any, Callable[[int], None]], Any]
 
 _HELD_PER_WORKER = 2
 _END_SECONDS = 5
+_START_SECONDS = 0.1
+"""So long this process works alone before others are started, which takes each of them two or three times as long."""
+_LOOK_SECONDS = 0.005
+"""How often this process looks after the others while it is at a job of its own."""
 
 _DIED = (
     "a worker process died (killed, or out of memory); nothing of the stage was kept: run the same command again, "
@@ -45,14 +53,34 @@ _DIED = (
 class _Task:
     """A job, and what came of it once it is done: its result, or the error that it raised."""
 
-    def __init__(self, job: Any) -> None:
+    def __init__(self, job: Any, told: Told) -> None:
         self.job = job
         self.done = False
+        self._told = told
         self._succeeded = False
         self._value: Any = None
 
+    def run(self, work: _Work, look: Callable[[int], None]) -> None:
+        """Do the job in this process, and look after the others on the way."""
+
+        def progress(users: int) -> None:
+            self._told.progress(users)
+            look(users)
+
+        try:
+            self._value = work.function(self.job, progress)
+            self._succeeded = True
+        except EngineError:  # of the others
+            raise
+        except Exception as error:
+            self._value = error
+        self.done = True
+
     def finish(self, succeeded: bool, value: Any) -> None:
+        """Take what came of the job elsewhere."""
         self.done, self._succeeded, self._value = True, succeeded, value
+        if succeeded:
+            self._told.done(self.job)
 
     def result(self) -> Any:
         if not self._succeeded:
@@ -65,6 +93,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self.task: _Task | None = None
+        self.ready = False
         context = get_context("spawn")
         self.pipe, other = context.Pipe()
         with other:
@@ -89,7 +118,7 @@ class _Worker:
             raise EngineError(_DIED) from error
 
     def take(self) -> None:
-        """Finish the task with what the process sent."""
+        """Finish the task with what the process sent, which first of all says that it is there."""
         try:
             message = self.pipe.recv_bytes()
         except (EOFError, OSError) as error:
@@ -97,34 +126,36 @@ class _Worker:
         if self.task is not None:
             self.task.finish(*pickle.loads(message))
         self.task = None
+        self.ready = True
 
     def end(self, *, at_once: bool) -> None:
-        """Let the process end by closing the pipe, or kill it."""
+        """Let the process end by closing the pipe, or kill it; one that is only starting has nothing to end."""
         self.pipe.close()
-        if not at_once:
+        if not at_once and self.ready:
             self._process.join(_END_SECONDS)
         self._process.kill()
         self._process.join()
 
 
 class ProcessPool:
-    """At most `workers` processes, started as jobs come, and kept for the next jobs until `close`."""
+    """At most `workers` processes, this one among them; the others are kept for the next jobs until `close`."""
 
     def __init__(self, workers: int) -> None:
         self._most = workers
         self._workers: list[_Worker] = []
+        self._alone = 0.0
+        self._looked = 0.0
 
     @contextlib.contextmanager
-    def map(self, function: Function, jobs: Jobs, known: int) -> Iterator[Iterator[tuple[Any, Any]]]:
-        """Give an iterator over each job and its result, in order; at most two jobs per process are held at a time.
+    def map(self, function: Function, jobs: Jobs, known: int, told: Told) -> Iterator[Iterator[Any]]:
+        """Give an iterator over the jobs' results, in order; at most two jobs per process are held at a time.
 
         Raises what a job raised, and EngineError if a process dies or can't be started. When the block is left early,
         the processes that are still at work are killed, so that nobody writes any more.
         """
+        work = _Work(function, jobs, told)
         try:
-            while len(self._workers) < min(known, self._most):
-                self._workers.append(_Worker())
-            yield self._results(function, jobs)
+            yield self._results(work, min(known, self._most) - 1)
         finally:
             self._drop([worker for worker in self._workers if worker.task is not None])
 
@@ -134,25 +165,48 @@ class ProcessPool:
             worker.end(at_once=False)
         self._workers = []
 
-    def _results(self, function: Function, jobs: Jobs) -> Iterator[tuple[Any, Any]]:
-        order: deque[_Task] = deque()
-        while True:
-            self._hand_out(function, jobs, order)
-            if not order:
-                return
-            if order[0].done:
-                task = order.popleft()
-                yield task.job, task.result()
-            else:
-                self._wait()
+    def _results(self, work: _Work, others: int) -> Iterator[Any]:
+        began = time.monotonic() - self._alone
 
-    def _hand_out(self, function: Function, jobs: Jobs, order: deque[_Task]) -> None:
+        def look(users: int = 0) -> None:
+            """Give the others something to do, while the job of this process goes on."""
+            now = time.monotonic()
+            if now - self._looked > _LOOK_SECONDS:
+                self._looked = now
+                self._alone = now - began
+                self._look_after(work, others)
+
+        while True:
+            look()
+            if work.order and work.order[0].done:
+                yield work.order.popleft().result()
+            elif len(work.order) < self._bound and (task := work.take()) is not None:
+                task.run(work, look)
+            elif work.order:
+                self._wait()
+                self._hand_out(work)
+            else:
+                return
+
+    @property
+    def _bound(self) -> int:
+        return self._most * _HELD_PER_WORKER
+
+    def _look_after(self, work: _Work, others: int) -> None:
+        """Take what the others have sent, and give them more; start those that are missing once it is worth it."""
+        if self._alone > _START_SECONDS and len(self._workers) < others and work.goes_on:
+            self._workers.append(_Worker())
+        for pipe in wait([worker.pipe for worker in self._workers], timeout=0):
+            next(worker for worker in self._workers if worker.pipe is pipe).take()
+        self._hand_out(work)
+
+    def _hand_out(self, work: _Work) -> None:
         """Give a job to each process that is idle, while not too many results are held."""
         for worker in self._workers:
-            if worker.task is None and len(order) < self._most * _HELD_PER_WORKER:
-                for job in islice(jobs, 1):
-                    order.append(_Task(job))
-                    worker.give(function, order[-1])
+            if worker.ready and worker.task is None and len(work.order) < self._bound:
+                task = work.take()
+                if task is not None:
+                    worker.give(work.function, task)
 
     def _wait(self) -> None:
         """Wait until a process has sent something, or died."""
@@ -164,6 +218,25 @@ class ProcessPool:
         for worker in workers:
             self._workers.remove(worker)
             worker.end(at_once=True)
+
+
+class _Work:
+    """The jobs of one call of `map`: those not taken yet, and, in order, those whose results are not out yet."""
+
+    def __init__(self, function: Function, jobs: Jobs, told: Told) -> None:
+        self.function = function
+        self.told = told
+        self.order: deque[_Task] = deque()
+        self.goes_on = True
+        self._jobs = jobs
+
+    def take(self) -> _Task | None:
+        """Take the next job, None if there is none."""
+        for job in islice(self._jobs, 1):
+            self.order.append(_Task(job, self.told))
+            return self.order[-1]
+        self.goes_on = False
+        return None
 
 
 _interrupts: list[int] = []
@@ -181,6 +254,7 @@ def _serve(pipe: Connection) -> None:
     with contextlib.suppress(BaseException):
         threading.Thread(target=_end_with_parent, daemon=True).start()
         release_interrupts(lambda number, frame: _interrupts.append(number))
+        pipe.send_bytes(b"")
         while True:
             pipe.send_bytes(_outcome(pipe.recv_bytes()))
     os._exit(1)  # the other side closed the pipe, or memory is so short that nothing can be said

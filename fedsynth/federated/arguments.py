@@ -10,6 +10,10 @@ from typing import Any
 from fedsynth.errors import UsageError
 
 
+class AssertedError(UsageError, AssertionError):
+    """A wrong argument that pfl-research finds by an assertion, which programs written for it may expect."""
+
+
 def whole_number(name: str, value: Any) -> int:
     """Return an integer of any library as Python's. Raises UsageError for all else, 2.0 too."""
     try:

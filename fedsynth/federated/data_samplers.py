@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import unknown_name, whole_number
+from fedsynth.federated.arguments import AssertedError, unknown_name, whole_number
 
 DataSampler = Callable[[int], Sequence[int] | NDArray[np.int64]]
 
@@ -94,7 +94,7 @@ class DirichletDataSampler:
         if self._alpha.ndim == 0:
             self._alpha = np.full(len(classes), self._alpha)
         if self._alpha.shape != (len(classes),):
-            raise UsageError(
+            raise AssertedError(
                 f"alpha has shape {self._alpha.shape}, expected one number for each of {len(classes)} classes in labels"
             )
         if not (np.isfinite(self._alpha).all() and (self._alpha > 0).all()):
@@ -104,14 +104,14 @@ class DirichletDataSampler:
         self._samples = [np.flatnonzero(labels == label) for label in classes]
 
     def __call__(self, n: int) -> list[int]:
-        """Return n indices, by class."""
-        counts = np.random.multinomial(n, self._proportions())
-        drawn = [np.random.choice(samples, count) for samples, count in zip(self._samples, counts, strict=True)]
+        """Return n indices, by class. NumPy's functions get the arguments that pfl-research gives them."""
+        counts = np.random.multinomial(n, pvals=self._proportions())
+        drawn = [np.random.choice(samples, size=count) for samples, count in zip(self._samples, counts, strict=True)]
         indices: list[int] = np.concatenate(drawn).tolist()
         return indices
 
     def _proportions(self) -> NDArray[np.float64]:
-        proportions = np.random.dirichlet(self._alpha)
+        proportions = np.random.dirichlet(alpha=self._alpha)
         if np.isfinite(proportions).all():
             return proportions
         # All gamma variables underflowed: a tiny alpha leaves one class, drawn by its share of alpha.

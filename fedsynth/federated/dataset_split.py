@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fedsynth.errors import UsageError
 from fedsynth.federated.abstract_dataset import AbstractDataset
+from fedsynth.federated.arguments import AssertedError
 from fedsynth.federated.beside_pfl import introduce, stands_for
 
 
@@ -80,7 +80,7 @@ class DatasetSplit(AbstractDataset):
         given = {"fraction": fraction, "min_train_size": min_train_size, "min_val_size": min_val_size}
         for name, value in given.items():
             if value is not None:
-                raise UsageError(f"{name} is {value}, expected None: a DatasetSplit was split beforehand")
+                raise AssertedError(f"{name} is {value}, expected None: a DatasetSplit was split beforehand")
         return self._train_dataset, self._val_dataset
 
     def get_worker_partition(self) -> DatasetSplit:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from fedsynth.federated.dataset import TabularDataset
 from fedsynth.federated.described import as_table, describe
 from fedsynth.federated.disk_cache import CachedArrays, cache_folder, cached_arrays
 from fedsynth.federated.pooled import Pooled, PooledSamples, pool_users
+from fedsynth.federated.user_numbers import number_users
 from fedsynth.leaf.lazy import LazyLeafFile
 from fedsynth.records.layout import data_files, json_files, meta_dir, settled
 from fedsynth.records.origin import find_origin, unchanged
@@ -32,8 +34,9 @@ class LeafDataset(Mapping[str, TabularDataset]):
     has. A user's entry in hierarchies is in metadata["hierarchy"], and where there is ground truth with clusters, the
     number of their cluster is in metadata["cluster"].
 
-    Opening reads the heads of the files; a file's offsets are found when one of its users is first asked for, and a
-    user is decoded each time when asked for. In memory stay the heads and 16 bytes a user. Files are never left open
+    Opening reads the heads of the files; a file's offsets are found when one of its users is first asked for, or at
+    once where they are many and small, and a user is decoded each time when asked for. In memory stay the heads, and
+    for each user an entry and 16 bytes. Files are never left open
     (the cache's are, as long as this or a view of theirs lives); threads, and DataLoader's processes, may share the
     dataset. It pickles without the data but with the offsets, so that no copy looks for them again. Two are equal if
     they are the same object.
@@ -76,7 +79,8 @@ class LeafDataset(Mapping[str, TabularDataset]):
         with unchanged(present):
             self._origin = find_origin(path)
             self._files = [LazyLeafFile(file) for file in present or json_files(path)]
-        self._places = _positions(self._files)
+        self._numbers = number_users(self._files)
+        self._firsts = list(accumulate((len(file.users) for file in self._files), initial=0))[:-1]
         self._cache_folder = cache_folder(path, cache)
         self._cached: dict[int, CachedArrays | None] = {}
         self._truth: Truth | NoTruth | None = None
@@ -86,7 +90,7 @@ class LeafDataset(Mapping[str, TabularDataset]):
     @property
     def user_ids(self) -> list[str]:
         """The users, file by file in sorted order, in each in the order of the file."""
-        return list(self._places)
+        return list(self._numbers)
 
     @property
     def num_samples(self) -> list[int]:
@@ -118,18 +122,18 @@ class LeafDataset(Mapping[str, TabularDataset]):
         return self._cache_folder is not None
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._numbers)
 
     def __contains__(self, user_id: object) -> bool:
-        return user_id in self._places
+        return user_id in self._numbers
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self._numbers)
 
     def __getitem__(self, user_id: str) -> TabularDataset:
         """Return a user's dataset. Raises KeyError for a user who is not there, DataError for damaged data."""
         try:
-            number, position = self._places[user_id]
+            number, position = self._find(user_id)
         except KeyError:
             raise KeyError(self._no_user(user_id)) from None
         features, labels = self._samples(number, position)
@@ -161,7 +165,7 @@ class LeafDataset(Mapping[str, TabularDataset]):
 
     def _no_user(self, user_id: object) -> str:
         found = f"no user {user_id!r} among the {len(self):,} in {self.path}"
-        if str(user_id) in self._places:
+        if str(user_id) in self._numbers:
             return f"{found}; names are texts: did you mean {str(user_id)!r}?"
         return found
 
@@ -226,9 +230,10 @@ class LeafDataset(Mapping[str, TabularDataset]):
         model: NDArray[np.float64] = true_models(truth, [self._numbers[user_id]])[0]
         return model
 
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {user: number for number, user in enumerate(self._places)}
+    def _find(self, user_id: str) -> tuple[int, int]:
+        """Return the number of a user's file, and their position in it."""
+        number = bisect_right(self._firsts, self._numbers[user_id]) - 1
+        return number, self._numbers[user_id] - self._firsts[number]
 
     def find_truth(self) -> Truth | NoTruth:
         """Return the truth about all users, in their order, or why there is none."""
@@ -246,7 +251,7 @@ class LeafDataset(Mapping[str, TabularDataset]):
 
     def _metadata(self, user_id: str) -> dict[str, Any]:
         metadata: dict[str, Any] = {}
-        number, position = self._places[user_id]
+        number, position = self._find(user_id)
         hierarchies = self._files[number].hierarchies
         if hierarchies is not None:
             metadata["hierarchy"] = hierarchies[position]
@@ -261,17 +266,3 @@ class LeafDataset(Mapping[str, TabularDataset]):
             clusters = truth.cluster if isinstance(truth, Truth) else None
             self._clusters = np.empty(0, np.int64) if clusters is None else clusters
         return self._clusters
-
-
-def _positions(files: Sequence[LazyLeafFile]) -> dict[str, tuple[int, int]]:
-    """Return each user's file and position in it. Raises DataError for a user in two files."""
-    places: dict[str, tuple[int, int]] = {}
-    for number, file in enumerate(files):
-        for position, user in enumerate(file.users):
-            if user in places:
-                raise DataError(
-                    f'user "{user}" is in {files[places[user][0]].path} and in {file.path}, expected each user in one '
-                    "file; rename one of the two"
-                )
-            places[user] = number, position
-    return places

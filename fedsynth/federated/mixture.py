@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import must_return
+from fedsynth.federated.arguments import AssertedError, must_return
 from fedsynth.federated.base import FederatedDatasetBase
 from fedsynth.federated.beside_pfl import stands_for
 from fedsynth.federated.dataset import AbstractDataset
@@ -92,7 +92,7 @@ def _itself(dataset: AbstractDataset) -> AbstractDataset:
 def _distribution(weights: Sequence[float] | NDArray[np.floating], num_components: int) -> NDArray[np.float64]:
     array: NDArray[np.float64] = np.asarray(weights, np.float64)
     if array.shape != (num_components,) or num_components == 0:
-        raise UsageError(
+        raise AssertedError(
             f"mixture_weights have shape {array.shape}, expected one number for each of {num_components} components"
         )
     if not (np.isfinite(array).all() and (array >= 0).all() and array.sum() > 0):

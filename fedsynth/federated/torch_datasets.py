@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
 from fedsynth.federated.abstract_dataset import AbstractDataset, DescribedDataset
+from fedsynth.federated.arguments import AssertedError
 from fedsynth.federated.beside_pfl import stands_for
 from fedsynth.federated.dataset import Dataset, check_batch_size
 from fedsynth.federated.distributed import current_context
@@ -167,7 +168,7 @@ class PyTorchDataDataset(DescribedDataset):
         """
         for name in ("sampler", "batch_sampler"):
             if self._dataloader_kwargs.get(name) is not None:
-                raise UsageError(
+                raise AssertedError(
                     f"a PyTorchDataDataset with a {name} can't be shared out: its indices are of all {len(self)} "
                     f"samples; make each worker's own from a torch Subset, without {name}"
                 )

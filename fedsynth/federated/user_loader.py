@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from fedsynth.errors import DataError, UsageError
 from fedsynth.federated.abstract_dataset import AbstractDataset, DescribedDataset
+from fedsynth.federated.arguments import AssertedError
 from fedsynth.federated.distributed import DistributedContext
 from fedsynth.federated.draws import Draw, one_each
 from fedsynth.federated.torch import import_torch, on_pfls_device
@@ -137,7 +138,7 @@ def _noted(user_ids: Iterable[Any], wanted: deque[Any]) -> Generator[Any, None, 
 
 def _checked_kwargs(kwargs: Mapping[str, Any], batched: bool) -> dict[str, Any]:
     if kwargs.get("batch_size") not in (None, 1):
-        raise UsageError(
+        raise AssertedError(
             f"batch_size is {kwargs['batch_size']}, expected None or 1: dataset[user_id] is all of a user's data"
         )
     for name in _OWN_KWARGS:

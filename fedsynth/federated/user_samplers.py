@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fedsynth.errors import UsageError
-from fedsynth.federated.arguments import unknown_name, whole_number
+from fedsynth.federated.arguments import AssertedError, unknown_name, whole_number
 from fedsynth.federated.distributed import current_context
 from fedsynth.federated.draws import Pin, note_pin
 
@@ -110,7 +110,7 @@ class CrossSiloUserSampler:
         silos = _silos(user_ids, silo_to_user_ids, context.world_size if num_silos is None else num_silos)
         num_nodes, rest = divmod(context.world_size, context.local_size)
         if rest:
-            raise UsageError(
+            raise AssertedError(
                 f"{context.world_size} workers with {context.local_size} on this node, expected as many on every node"
             )
         samplers = [get_user_sampler(sampling_type, users) for users in silos.values()]
@@ -141,7 +141,7 @@ class CrossSiloUserSampler:
             UsageError: There are fewer silos than nodes.
         """
         if num_silos < num_nodes:
-            raise UsageError(f"{num_silos} silos for {num_nodes} nodes, expected at least one silo for each node")
+            raise AssertedError(f"{num_silos} silos for {num_nodes} nodes, expected at least one silo for each node")
         assigned: dict[int, list[int]] = {}
         for node in range(num_nodes):
             silos = range(num_silos)[node::num_nodes]
@@ -204,7 +204,7 @@ def _silos(
 ) -> Mapping[Hashable, Sequence[Any]]:
     if given is None:
         if user_ids is None:
-            raise UsageError("got neither user_ids nor silo_to_user_ids, expected one of the two")
+            raise AssertedError("got neither user_ids nor silo_to_user_ids, expected one of the two")
         if whole_number("num_silos", num_silos) < 1:
             raise UsageError(f"num_silos is {num_silos}, expected at least 1, or None for one a worker")
         user_ids = list(user_ids)

@@ -11,10 +11,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
-from fedsynth.errors import DataError, FedsynthError
+from fedsynth.errors import DataError, FedsynthError, UsageError
 from fedsynth.federated.beside_pfl import introduce, pfl_error, stands_for
 from fedsynth.system import exclusive_lock
 
@@ -157,7 +157,7 @@ class DiskUserStateStorage(AbstractUserStateStorage):
         descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=".new-", suffix=_SUFFIX)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                pickle.dump(state, file, protocol=pickle.HIGHEST_PROTOCOL)
+                _pickle(state, file, user_id)
             Path(new).replace(path)
         except BaseException:
             Path(new).unlink(missing_ok=True)
@@ -177,6 +177,16 @@ class DiskUserStateStorage(AbstractUserStateStorage):
     def _place(self, user_id: Any, key: str | None) -> Path:
         folder = self._folder if key is None else self._folder / _file_name(key)
         return folder / f"{_file_name(user_id)}{_SUFFIX}"
+
+
+def _pickle(state: State, file: IO[bytes], user_id: Any) -> None:
+    try:
+        pickle.dump(state, file, protocol=pickle.HIGHEST_PROTOCOL)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:  # by Python's version and what is in it
+        raise UsageError(
+            f"the state of user {user_id!r} can't be pickled ({error}), expected what can; keep arrays, tensors and "
+            "plain values"
+        ) from error
 
 
 def _file_name(name: Any) -> str:

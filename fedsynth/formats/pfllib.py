@@ -53,7 +53,7 @@ class NumberedResult:
 
 
 def write_numbered(job: NumberedJob, progress: Progress = no_progress) -> NumberedResult:
-    """Write a file for each user; holds one user's text, values and arrays.
+    """Write a file for each user with samples; holds one user's text, values and arrays.
 
     x is an array [n, ...] of numbers, or [n] of objects where samples differ in shape or are no numbers. Raises
     DataError, naming file and user, for numbers that the type asked for can't hold.
@@ -61,6 +61,8 @@ def write_numbered(job: NumberedJob, progress: Progress = no_progress) -> Number
     check_shared([job.path, job.folder])
     stamps, labels = {}, {}
     for user, x, y in read_values(job.path, lambda: True, progress):
+        if not len(y):
+            continue
         if user not in job.numbers:
             raise DataError(f"{job.path}: changed while it was read; run the same command again")
         number = job.numbers[user]

@@ -5,38 +5,46 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import merge
-from itertools import compress, groupby, repeat
+from itertools import accumulate, compress
 from pathlib import Path
-from typing import Any
 
 from fedsynth.engine import Progress, check_shared, no_progress
-from fedsynth.leaf.plan import FilePlan, Masked, Ordered, Pick, Pooled, Whole
-from fedsynth.leaf.reader import LeafIndex, SampleOffsets, SampleReader
+from fedsynth.leaf.offsets import AnyIndex, LeafIndex, RawUser, SampleOffsets, shelved, unshelved
+from fedsynth.leaf.plan import Counts, FilePlan, MaskedUsers, PooledUsers, WholeUsers
+from fedsynth.leaf.reader import SampleReader
 from fedsynth.leaf.samples import sample_pieces
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import FileStamp, FileState
-from fedsynth.system import naming
+from fedsynth.system import copy_file, sync_file
 
-Output = tuple[FileStamp, LeafIndex]
+Output = tuple[FileStamp, AnyIndex]
+
+_BATCH = 1 << 16
+"""Bytes of text of users who are dealt with together."""
 
 
 @dataclass(frozen=True)
 class CopyJob:
-    """What is to be made of one input file: the outputs by path, and the input's MD5 sum."""
+    """What is to be made of one input file: the outputs by path, and the input's MD5 sum.
 
-    source: LeafIndex
+    shelf: where to keep the outputs' indexes, None to return them whole; sync: whether to see to it that the outputs
+    are on the disk, which another process on the same machine can do as well.
+    """
+
+    source: AnyIndex
     plans: Mapping[Path, FilePlan]
     source_md5: str
+    shelf: Path | None = None
+    sync: bool = True
 
     @property
     def users(self) -> int:
         """Number of users to deal with, for progress bars."""
-        return len(set[str]().union(*(plan.users for plan in self.plans.values())))
+        positions = [plan.picks.positions for plan in self.plans.values() if not isinstance(plan.picks, PooledUsers)]
+        return len(_together(positions)) if positions else max(len(plan.picks) for plan in self.plans.values())
 
 
 def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Output]:
@@ -48,91 +56,138 @@ def carry_out(job: CopyJob, progress: Progress = no_progress) -> dict[Path, Outp
     LEAF's text to the byte is a copy, whose MD5 sum is known. An unfinished file that a worker left when it died is
     replaced. Raises DataError if the folders are not there on this machine, or the source is not what was indexed.
     """
-    source, plans = job.source, job.plans
-    check_shared([source.path, *(path.parent for path in plans)])
-    for path in plans:
+    check_shared([job.source.path, *(path.parent for path in job.plans)])
+    for path in job.plans:
         path.unlink(missing_ok=True)
+    outputs = _carry_out(job, unshelved(job.source), progress)
+    return {path: (stamp, shelved(index, job.shelf)) for path, (stamp, index) in outputs.items()}
+
+
+def _carry_out(job: CopyJob, source: LeafIndex, progress: Progress) -> dict[Path, tuple[FileStamp, LeafIndex]]:
+    plans, counts = job.plans, source.counts
     if source.exact and len(plans) == 1:
         path, plan = next(iter(plans.items()))
-        if plan.copies(source.counts):
-            progress(len(plan.users))
-            return {path: _copy(source, path, job.source_md5)}
+        if plan.copies(counts):
+            progress(len(plan.picks))
+            return {path: _copy(source, path, job)}
     with contextlib.ExitStack() as stack:
         if source.samples is None and _pools(plans):
             source = stack.enter_context(_located(source, next(iter(plans))))
         reader = stack.enter_context(SampleReader(source))
-        writers = {path: stack.enter_context(_writer(path, plan)) for path, plan in plans.items()}
-        for picks in _rounds(plans):
-            for path, pick in picks:
-                _write_pick(pick, reader, writers[path])
-            progress(1)
-        return {path: writer.finish() for path, writer in writers.items()}
+        sides = [_Side(plan, stack.enter_context(_writer(path, plan, counts))) for path, plan in plans.items()]
+        for users, parts in _batches(sides, source.sizes):
+            _write_batch(sides, parts, reader)
+            progress(users)
+        return {path: side.writer.finish(sync=job.sync) for path, side in zip(plans, sides, strict=True)}
 
 
-def _rounds(plans: Mapping[Path, FilePlan]) -> Iterator[list[tuple[Path, Pick]]]:
-    """Yield all picks of one user after another, in the source's order where the plans keep it."""
-    picks = merge(*(zip(repeat(path), plan.picks) for path, plan in plans.items()), key=_position)
-    if len(plans) == 1:
-        yield from ([pick] for pick in picks)
+@dataclass(frozen=True)
+class _Side:
+    """A file in the making."""
+
+    plan: FilePlan
+    writer: LeafWriter
+
+
+def _writer(path: Path, plan: FilePlan, source: Counts) -> LeafWriter:
+    return LeafWriter(path, plan.names(source), plan.num_samples, plan.hierarchies(source), hash_apart=True)
+
+
+def _batches(sides: Sequence[_Side], sizes: Sequence[int]) -> Iterator[tuple[int, list[range]]]:
+    """Yield how many users are dealt with together, and their numbers on each side.
+
+    Small users are many together, a large one is alone. Where there are several sides, all keep the source's order.
+    """
+    picks = [side.plan.picks for side in sides]
+    positions = [each.positions for each in picks if not isinstance(each, PooledUsers)]
+    if not positions:
+        yield from ((1, [range(number, number + 1)]) for number in range(len(picks[0])))
+        return
+    users = _together(positions)
+    ends = list(accumulate(map(sizes.__getitem__, users)))
+    start, begins = 0, [0] * len(positions)
+    while start < len(users):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, bisect_right(ends, before + _BATCH))
+        stops = [_stop(users, stop, side, begin) for side, begin in zip(positions, begins, strict=True)]
+        yield stop - start, list(map(range, begins, stops))
+        start, begins = stop, stops
+
+
+def _together(positions: Sequence[Sequence[int]]) -> Sequence[int]:
+    """Return the users of all sides: those of one in its order, of several in the source's."""
+    first, *others = positions
+    return first if all(other == first for other in others) else sorted(set(first).union(*others))
+
+
+def _stop(users: Sequence[int], stop: int, side: Sequence[int], begin: int) -> int:
+    """Return how many of a side's users are among the first `stop` of all."""
+    if len(side) == len(users):
+        return stop
+    return len(side) if stop == len(users) else bisect_left(side, users[stop], begin)
+
+
+def _write_batch(sides: Sequence[_Side], parts: Sequence[range], reader: SampleReader) -> None:
+    masked = [
+        side.plan.picks.positions[part.start : part.stop]
+        for side, part in zip(sides, parts, strict=True)
+        if part and isinstance(side.plan.picks, MaskedUsers)
+    ]
+    users = _together(masked) if masked else []
+    samples = dict(zip(users, reader.samples_of(users), strict=True))
+    for side, part in zip(sides, parts, strict=True):
+        picks = side.plan.picks
+        if isinstance(picks, PooledUsers):
+            side.writer.write_user(*sample_pieces(*reader.pooled(picks[part.start].samples)))
+        elif isinstance(picks, WholeUsers):
+            _write_whole(picks, part, reader, side.writer)
+        else:
+            _write_masked(picks, part, samples, side.writer)
+
+
+def _write_whole(picks: WholeUsers, part: range, reader: SampleReader, writer: LeafWriter) -> None:
+    users = picks.users[part.start : part.stop]
+    standard = reader.are_standard(users)
+    if len(users) == 1:  # it may be large: not to be copied into one text with its name
+        writer.write_user(reader.text(users[0]), standard=bool(standard[0]))
     else:
-        yield from (list(group) for _, group in groupby(picks, _position))
+        writer.write_users([(text,) for text in reader.texts(users)], standard)
+    if picks.cut is not None and part.stop == len(picks):
+        user = reader.samples(picks.cut.user)
+        chosen = picks.cut.samples
+        writer.write_user(*sample_pieces([user.x[n] for n in chosen], [user.y[n] for n in chosen]))
 
 
-def _position(pick: tuple[Path, Pick]) -> int:
-    return 0 if isinstance(pick[1], Pooled) else pick[1].user
+def _write_masked(picks: MaskedUsers, part: range, samples: Mapping[int, RawUser], writer: LeafWriter) -> None:
+    users = list(map(samples.__getitem__, picks.positions[part.start : part.stop]))
+    masks = picks.masks(part.start, part.stop)
+    texts = [
+        sample_pieces(list(compress(user.x, mask)), list(compress(user.y, mask)))
+        for user, mask in zip(users, masks, strict=True)
+    ]
+    if len(texts) == 1:
+        writer.write_user(*texts[0])
+    else:
+        writer.write_users(texts, b"\1" * len(texts))
 
 
-def _writer(path: Path, plan: FilePlan) -> LeafWriter:
-    return LeafWriter(path, plan.users, plan.num_samples, plan.hierarchies, hash_apart=True)
-
-
-def _write_pick(pick: Pick, reader: SampleReader, writer: LeafWriter) -> None:
-    _CARRIERS[type(pick)](pick, reader, writer)
-
-
-def _write_whole(pick: Whole, reader: SampleReader, writer: LeafWriter) -> None:
-    writer.write_user(reader.text(pick.user), standard=reader.is_standard(pick.user))
-
-
-def _write_masked(pick: Masked, reader: SampleReader, writer: LeafWriter) -> None:
-    user = reader.samples(pick.user)
-    writer.write_user(*sample_pieces(list(compress(user.x, pick.mask)), list(compress(user.y, pick.mask))))
-
-
-def _write_ordered(pick: Ordered, reader: SampleReader, writer: LeafWriter) -> None:
-    user = reader.samples(pick.user)
-    writer.write_user(*sample_pieces([user.x[n] for n in pick.samples], [user.y[n] for n in pick.samples]))
-
-
-def _write_pooled(pick: Pooled, reader: SampleReader, writer: LeafWriter) -> None:
-    writer.write_user(*sample_pieces(*reader.pooled(pick.samples)))
-
-
-_CARRIERS: dict[type, Callable[[Any, SampleReader, LeafWriter], None]] = {
-    Whole: _write_whole,
-    Masked: _write_masked,
-    Ordered: _write_ordered,
-    Pooled: _write_pooled,
-}
-
-
-def _copy(source: LeafIndex, path: Path, md5: str) -> Output:
+def _copy(source: LeafIndex, path: Path, job: CopyJob) -> tuple[FileStamp, LeafIndex]:
     """Copy the very file that was indexed, and whose sum is known: it is the same file before and after."""
     with SampleReader(source):
-        shutil.copyfile(source.path, path)
-        with naming(path), path.open("rb+") as file:
-            os.fsync(file.fileno())
-            status = os.fstat(file.fileno())
+        copy_file(source.path, path)
+        if job.sync:
+            sync_file(path)
+        state = FileState.of(path.stat())
     with SampleReader(source):  # by its name, which is what was copied
         pass
-    state = FileState.of(status)
     if source.state is not None and state.size != source.state.size:
         raise OSError(errno.EIO, f"{state.size:,} of {source.state.size:,} bytes were copied", str(path))
-    return FileStamp(state.size, state.mtime_ns, md5), dataclasses.replace(source, path=path, state=state)
+    stamp = FileStamp(state.size, state.mtime_ns, job.source_md5)
+    return stamp, dataclasses.replace(source, path=path, state=state)
 
 
 def _pools(plans: Mapping[Path, FilePlan]) -> bool:
-    return any(isinstance(pick, Pooled) for plan in plans.values() for pick in plan.picks)
+    return any(isinstance(plan.picks, PooledUsers) for plan in plans.values())
 
 
 @contextlib.contextmanager

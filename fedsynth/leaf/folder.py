@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,8 +26,9 @@ def write_folder(folder: Path, users: Mapping[str, Any], *, num_shards: int = 1,
     """Write users, each to its (x, y), as LEAF's files, whole or not at all; return the files.
 
     x, y: arrays, tensors or sequences of JSON values, of one length. Users are asked for twice, one at a time: for the
-    numbers of samples, which stand first, and for the samples. Raises StageError if other files are there and not to
-    be replaced, DataError, naming the user, for samples that JSON can't hold, UsageError for more shards than users.
+    numbers of samples, which stand first, and for the samples. overwrite: replace a folder's data files; one that holds
+    anything else is kept beside, as `NAME.kept`. Raises StageError if other files are there and not to be replaced,
+    DataError, naming the user, for samples that JSON can't hold, UsageError for more shards than users.
     """
     names = list(users)
     if not 1 <= num_shards <= len(names):
@@ -58,6 +61,10 @@ def _replace(folder: Path, new: Path, old: Path) -> None:
         if old.is_dir():
             old.rename(folder)
         raise
+    if old.is_dir() and any(path.is_symlink() or path.suffix != ".json" for path in old.iterdir()):
+        numbers = (f"-{number}" if number else "" for number in itertools.count())
+        names = (folder.with_name(f"{folder.name}.kept{number}") for number in numbers)
+        old.rename(next(name for name in names if not os.path.lexists(name)))
 
 
 def _write_file(path: Path, users: Mapping[str, Any], names: Sequence[Any]) -> None:

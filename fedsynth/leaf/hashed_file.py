@@ -7,11 +7,10 @@ import errno
 import hashlib
 import os
 import queue
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from fedsynth.leaf.lane import PATIENCE, Lane
 from fedsynth.records.stamp import BLOCK, FileStamp, FileState
 from fedsynth.system import naming
 
@@ -22,9 +21,6 @@ _SLICE = 4 * BLOCK
 
 _WAITING = 16 * BLOCK
 """Bytes that may wait to be written or hashed; one who brings more waits as well."""
-
-_PATIENCE = 0.5
-"""Seconds after which one who waits looks whether there is still something to wait for."""
 
 
 class HashedFile:
@@ -48,8 +44,8 @@ class HashedFile:
         self._error: BaseException | None = None
         self._hash = hashlib.md5(usedforsecurity=False)
         self._done: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._hashing = _Lane(f"hash {path.name}", self._hash_piece, self._fail) if hash_apart else None
-        self._writing = _Lane(f"write {path.name}", self._write_pieces, self._fail)
+        self._hashing = Lane(f"hash {path.name}", self._hash_piece, self._fail) if hash_apart else None
+        self._writing = Lane(f"write {path.name}", self._write_pieces, self._fail)
         self._file = path.open("xb", buffering=0)
         try:
             self._writing.start()
@@ -68,8 +64,17 @@ class HashedFile:
             if self._held_size >= BLOCK:
                 self._pass_on()
 
-    def close(self) -> tuple[FileStamp, FileState]:
-        """Write what is left, sync it to the disk, and return the file's stamp and state.
+    def write_small(self, pieces: Sequence[bytes]) -> None:
+        """Take the next pieces, of which all together are small. Raises as `write` does."""
+        size = sum(map(len, pieces))
+        self.size += size
+        self._held += pieces
+        self._held_size += size
+        if self._held_size >= BLOCK:
+            self._pass_on()
+
+    def close(self, *, sync: bool = True) -> tuple[FileStamp, FileState]:
+        """Write what is left, sync it to the disk unless somebody else will, and return the file's stamp and state.
 
         Raises OSError unless the bytes taken, those written, those hashed and those in the file are as many.
         """
@@ -80,7 +85,8 @@ class HashedFile:
             self._check(self._written, "written")
             self._check(self._hashed, "hashed")
             with naming(self._path):
-                os.fsync(self._file.fileno())
+                if sync:
+                    os.fsync(self._file.fileno())
                 status = os.fstat(self._file.fileno())
                 self._file.close()
             self._check(status.st_size, "in the file")
@@ -101,7 +107,7 @@ class HashedFile:
         while self._waiting and self._waiting + self._held_size > _WAITING:
             self._raise_error()
             try:
-                self._waiting -= self._done.get(timeout=_PATIENCE)
+                self._waiting -= self._done.get(timeout=PATIENCE)
             except queue.Empty:
                 self._check_alive()
         self._raise_error()
@@ -164,60 +170,6 @@ class HashedFile:
             self._hash.update(block)
             self._hashed += len(block)
             self._done.put(len(block))
-
-
-class _Lane:
-    """A thread that does something with each thing put, in turn, until the end or an error, which it tells `fail`.
-
-    A simple queue can't be left locked by Ctrl-C. Memory may be too short to put the end, so it is flagged too.
-    """
-
-    def __init__(self, name: str, act: Callable[[Any], None], fail: Callable[[BaseException], None]) -> None:
-        self._act = act
-        self._fail = fail
-        self._things: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._ended = False
-        self._started = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def start(self) -> None:
-        """Start the thread. Raises MemoryError if there is no room for one."""
-        try:
-            self._thread.start()
-        except RuntimeError as error:
-            raise MemoryError(f"{self._thread.name}: no thread can be started") from error
-        self._started = True
-
-    def put(self, thing: Any) -> None:
-        """Give the thread one more thing to do."""
-        self._things.put(thing)
-
-    def end(self) -> None:
-        """Wait until the thread has done all that was put; it may be called again."""
-        self._ended = True
-        with contextlib.suppress(MemoryError):
-            self._things.put(None)
-        if self._started:
-            self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            while (thing := self._take()) is not None:
-                self._act(thing)
-        except BaseException as error:
-            self._fail(error)
-
-    def _take(self) -> Any:
-        while True:
-            try:
-                return self._things.get(timeout=_PATIENCE)
-            except queue.Empty:
-                if self._ended:
-                    return None
 
 
 def _slices(data: bytes) -> Iterator[Piece]:

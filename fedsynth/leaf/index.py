@@ -12,13 +12,15 @@ import contextlib
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from fedsynth.errors import DataError
 from fedsynth.leaf.decode import MAX_DEPTH, decode, is_too_deep
+from fedsynth.leaf.runs import LONGEST, SMALL, Run, find_run
 from fedsynth.leaf.scan import Readable, Scanner
 from fedsynth.records.stamp import FileState
 
@@ -52,6 +54,7 @@ class LeafWalk:
         self._at_data = False
         self._num_samples: dict[str, int] | None = None
         self._found: dict[str, int] = {}
+        self._run_again = 0
 
     @property
     def offset(self) -> int:
@@ -74,6 +77,12 @@ class LeafWalk:
 
     def users(self) -> Iterator[tuple[str, int, bytes]]:
         """Yield each user's name, offset and text in the order of user_data; then walk on to the end of the file."""
+        for user in self.users_and_runs(None):
+            assert not isinstance(user, Run)
+            yield user
+
+    def users_and_runs(self, read: Callable[[bytes], Run | None] | None) -> Iterator[tuple[str, int, bytes] | Run]:
+        """Yield what `users` does, and runs of small users together where `read` finds one; their sizes are checked."""
         if not self._at_data:
             self.to_data()
         for name in self._scanner.members():
@@ -89,14 +98,41 @@ class LeafWalk:
             self.sizes.append(len(text))
             if self._num_samples is None or name in self._num_samples:  # else the end tells whether another is missing
                 yield name, offset, text
+            small = len(text) < SMALL
             del text
+            while read is not None and small and (run := self._run(read)) is not None:
+                yield run
         self._finish()
 
     def pass_users(self) -> LeafWalk:
         """Walk past all users to the end of the file, without a look at what they have."""
-        for _ in self.users():
+        for _ in self.users_and_runs(find_run):
             pass
         return self
+
+    def _run(self, read: Callable[[bytes], Run | None]) -> Run | None:
+        """Consume the run that comes next, if all in it is as it should be; what is not is looked at user by user."""
+        if self._num_samples is None or self._scanner.offset < self._run_again:
+            return None
+        text = self._scanner.ahead(b"]}", b', "', LONGEST)
+        run = read(text) if text else None
+        if run is None or not self._is_new(run, self._num_samples):
+            self._run_again = self._scanner.offset + max(len(text), SMALL)
+            return None
+        first, base = len(self.order), self._scanner.offset
+        run = replace(run, offsets=[base + offset for offset in run.offsets])
+        self.order.update(zip(run.names, range(first, first + len(run.names)), strict=True))
+        self.offsets.extend(run.offsets)
+        self.sizes.extend(run.sizes)
+        self._scanner.skip(len(text))
+        return run
+
+    def _is_new(self, run: Run, num_samples: dict[str, int]) -> bool:
+        """Whether a run's users are listed, come here alone, and have as many samples as the head says."""
+        if len(set(run.names)) < len(run.names) or not self.order.keys().isdisjoint(run.names):
+            return False
+        listed = list(map(num_samples.get, run.names))
+        return None not in listed and (not run.samples or listed == [len(user.y) for user in run.samples])
 
     def again(self, file: Readable) -> LeafWalk:
         """Return a walk from the start of the file that knows what this one, which is at the end, found out."""
@@ -116,6 +152,8 @@ class LeafWalk:
 
     def in_head_order(self, values: Sequence[int]) -> array[int]:
         """Return values that are in the order of user_data in the order of `users`, after the walk."""
+        if list(self.order) == self.head["users"]:
+            return values if isinstance(values, array) else array("q", list(values))
         return array("q", (values[self.order[user]] for user in self.head["users"]))
 
     def _take(self, key: str) -> None:

@@ -20,6 +20,9 @@ from fedsynth.leaf.samples import MalformedError, read_user
 from fedsynth.records.stamp import FileState
 from fedsynth.system import read_at
 
+_MANY, _SMALL = 10_000, 4096
+"""Users in a file, and bytes of each, for which finding all of them takes as long as reading the head."""
+
 
 @dataclass(frozen=True)
 class _Walked:
@@ -45,10 +48,11 @@ class _Walked:
 class LazyLeafFile:
     """One LEAF file. users, num_samples: [users], as its head has them.
 
-    Opening reads what stands before the data, and the whole file only if users or num_samples stand after it. Asking
-    for the first user walks through the file once, each user is read when asked for. Holds the head and 16 bytes a
-    user; the file is never left open, so that threads and processes may share this, and it pickles without the data.
-    Raises DataError if the file is gone or not LEAF's, or changes after it was opened.
+    Opening reads what stands before the data, and the whole file only if users or num_samples stand after it, or if
+    users are so many and small that the head is much of the work. Asking for the first user walks through it once,
+    each user is read when asked for. Holds the head and 16 bytes a user; the file is never left open, so that threads
+    and processes may share this, and it pickles without the data. Raises DataError if the file is gone or not LEAF's,
+    or changes after it was opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +61,7 @@ class LazyLeafFile:
         self._head_is_early = False
         with open_unchanged(path) as (file, self.state):
             walk = LeafWalk(file, path)
-            if not walk.to_data() or not walk.head["users"]:
+            if not walk.to_data() or not walk.head["users"] or _are_many_and_small(walk, self.state):
                 self._walked = _Walked.of(walk)
             self.users: Sequence[str] = walk.head["users"]
             self.num_samples: Sequence[int] = walk.head["num_samples"]
@@ -164,6 +168,11 @@ class LazyLeafFile:
             raise DataError(
                 f'{self.path}: user "{self.users[user]}" has {error.problem}; generate or fetch the file again'
             ) from error
+
+
+def _are_many_and_small(walk: LeafWalk, state: FileState) -> bool:
+    users = len(walk.head["users"])
+    return users >= _MANY and state.size < _SMALL * users
 
 
 def _lists(entries: Any) -> tuple[list[Any], list[Any]]:

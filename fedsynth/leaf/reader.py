@@ -2,75 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from fedsynth.engine import Progress, check_shared, no_progress
 from fedsynth.errors import DataError
 from fedsynth.leaf.index import LeafWalk, check_unchanged, open_file, open_unchanged
+from fedsynth.leaf.names import Names
+from fedsynth.leaf.offsets import AnyIndex, LeafIndex, RawUser, SampleOffsets, shelved
 from fedsynth.leaf.plan import Counts
-from fedsynth.leaf.samples import MalformedError, Raw, UserSamples, is_standard, read_user, split_standard
+from fedsynth.leaf.runs import Run, read_run, split_texts
+from fedsynth.leaf.samples import MalformedError, UserSamples, is_standard, read_user, split_standard
 from fedsynth.leaf.scan import Readable
 from fedsynth.records.stamp import FileStamp, FileState
 from fedsynth.system import read_at, read_slices
 
-
-class SampleOffsets:
-    """Where each sample's x and y are in a file, numbered in the order in which users are added. All [samples]."""
-
-    def __init__(self) -> None:
-        self.x_offsets, self.x_sizes = array("q"), array("i")
-        self.y_offsets, self.y_sizes = array("q"), array("i")
-
-    def add(self, offset: int, user: UserSamples) -> None:
-        """Add a user whose standard text is at `offset`: two bytes are between samples, so sizes tell offsets."""
-        at = offset + len('{"x": [')
-        at = _append(self.x_offsets, self.x_sizes, at, user.x)
-        _append(self.y_offsets, self.y_sizes, at + len('], "y": ['), user.y)
-
-
-def _append(offsets: array[int], sizes: array[int], at: int, samples: Sequence[Raw]) -> int:
-    """Append the offsets of consecutive samples; return where the last one ends."""
-    for raw in samples:
-        size = len(memoryview(raw))
-        offsets.append(at)
-        sizes.append(size)
-        at += size + 2
-    return at - 2 if samples else at
-
-
-@dataclass(frozen=True)
-class LeafIndex:
-    """Where the users of one file are. All sequences are [users], in the order of the file's `users`."""
-
-    path: Path
-    counts: Counts
-    offsets: Sequence[int]
-    sizes: Sequence[int]
-    standard: Sequence[int]
-    """1 where the user's text is x and y with LEAF's separators, so that a slice of it can be copied as it is."""
-    exact: bool = False
-    """Whether the whole file is LEAF's text to the byte, as everything is that fedsynth wrote."""
-    samples: SampleOffsets | None = None
-    """Where each sample is; None where nobody asked, and where not every user's text is standard."""
-    state: FileState | None = None
-    """What the file was when it was indexed, or written: `SampleReader` reads no other."""
+_GAP = 256
+"""Bytes between the texts of neighbours at most: a key."""
 
 
 @dataclass(frozen=True)
 class IndexJob:
-    """A file to check and index. md5: its sum, None if it is to be found as well; samples: as for `read_index`."""
+    """A file to check and index. md5: its sum, None if it is to be found as well; samples: as for `read_index`.
+
+    shelf: where to keep the index, None to return it whole.
+    """
 
     path: Path
     md5: str | None
     samples: bool
+    shelf: Path | None = None
 
 
-def index_file(job: IndexJob, progress: Progress = no_progress) -> tuple[LeafIndex, FileStamp]:
+def index_file(job: IndexJob, progress: Progress = no_progress) -> tuple[AnyIndex, FileStamp]:
     """Return the index and the stamp of one and the same open file; raises as `read_index`."""
     check_shared([job.path])
     with open_unchanged(job.path) as (file, state):
@@ -78,7 +49,7 @@ def index_file(job: IndexJob, progress: Progress = no_progress) -> tuple[LeafInd
         index = _index(hashing or file, job.path, state, progress, samples=job.samples)
     md5 = job.md5 if hashing is None else hashing.hexdigest()
     assert md5 is not None
-    return index, FileStamp(state.size, state.mtime_ns, md5)
+    return shelved(index, job.shelf), FileStamp(state.size, state.mtime_ns, md5)
 
 
 def read_index(path: Path, progress: Progress = no_progress, *, samples: bool = False) -> LeafIndex:
@@ -113,27 +84,41 @@ def _index(file: Readable, path: Path, state: FileState, progress: Progress, *, 
     walk = LeafWalk(file, path)
     standard = bytearray()
     sample_offsets = SampleOffsets() if samples else None
-    for name, offset, text in walk.users():
+    for part in walk.users_and_runs(read_run):
+        if isinstance(part, Run):
+            standard += b"\1" * len(part.names)
+            if sample_offsets is not None:
+                for offset, raw in zip(part.offsets, part.samples, strict=True):
+                    sample_offsets.add(offset, raw)
+            progress(len(part.names))
+            continue
+        name, offset, text = part
         user = check_user(path, name, offset, text)
         walk.check_size(name, len(user.x))
         standard.append(user.text is text or is_standard(text, user.x, user.y))
         if sample_offsets is not None and standard[-1]:
             sample_offsets.add(offset, user)
-        del text, user  # before the next one is read: each may be large
+        del part, text, user  # before the next one is read: each may be large
         progress(1)
-    users = walk.head["users"]
-    position = {user: number for number, user in enumerate(users)}
     return LeafIndex(
         path=path,
-        counts=Counts(
-            users, walk.head["num_samples"], walk.head.get("hierarchies"), [position[name] for name in walk.order]
-        ),
+        counts=_counts(walk),
         offsets=walk.in_head_order(walk.offsets),
         sizes=walk.in_head_order(walk.sizes),
-        standard=bytes(standard[walk.order[user]] for user in users),
+        standard=bytes(walk.in_head_order(standard).tolist()),
         samples=sample_offsets if all(standard) else None,
         state=state,
     )
+
+
+def _counts(walk: LeafWalk) -> Counts:
+    """Return the head's counts, packed."""
+    users, num_samples = walk.head["users"], array("q", walk.head["num_samples"])
+    order: Sequence[int] = range(len(users))
+    if list(walk.order) != users:
+        position = {user: number for number, user in enumerate(users)}
+        order = array("q", map(position.__getitem__, walk.order))
+    return Counts(Names.of(users), num_samples, walk.head.get("hierarchies"), order)
 
 
 def check_user(path: Path, name: str, offset: int, text: bytes, *, standard: bool = False) -> UserSamples:
@@ -179,6 +164,10 @@ class SampleReader:
         """Whether a user's text is x and y alone, with LEAF's separators."""
         return bool(self._index.standard[user])
 
+    def are_standard(self, users: Sequence[int]) -> bytes:
+        """Return what `is_standard` says of each user, 1 or 0."""
+        return bytes(map(self._index.standard.__getitem__, users))
+
     def text(self, user: int) -> bytes:
         """Return a user's text with LEAF's separators: a plain slice wherever the index says that it is so already."""
         return self._slice(user) if self._index.standard[user] else self.samples(user).text
@@ -192,6 +181,38 @@ class SampleReader:
             offset, standard = self._index.offsets[user], self.is_standard(user)
             self._held = user, check_user(self._index.path, name, offset, text, standard=standard)
         return self._held[1]
+
+    def texts(self, users: Sequence[int]) -> list[bytes]:
+        """Return the texts of users as `text` does; neighbours are read together. Holds them all, and so does it."""
+        if not all(self.are_standard(users)):
+            return [self.text(user) for user in users]
+        texts: list[bytes] = []
+        alone: list[int] = []
+        for run in _neighbours(users, self._index.offsets, self._index.sizes):
+            if len(run) == 1:
+                alone += run
+            else:
+                texts += self._slices_of(alone) + self._split(run)
+                alone = []
+        return texts + self._slices_of(alone)
+
+    def samples_of(self, users: Sequence[int]) -> Sequence[RawUser]:
+        """Return the raw samples of users, as `samples` does. Holds them all, and so does it."""
+        if len(users) > 1 and all(self.are_standard(users)):
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                return split_texts(self.texts(users))
+        return [self.samples(user) for user in users]
+
+    def _slices_of(self, users: Sequence[int]) -> list[bytes]:
+        return self._slices(self._index.offsets, self._index.sizes, users)
+
+    def _split(self, users: Sequence[int]) -> list[bytes]:
+        """Read neighbours at once and return the text of each."""
+        offsets, sizes = self._index.offsets, self._index.sizes
+        first, last = offsets[users[0]], offsets[users[-1]] + sizes[users[-1]]
+        block = read_at(self._file, first, last - first)
+        self._check_size(len(block), last - first)
+        return [block[offsets[user] - first : offsets[user] - first + sizes[user]] for user in users]
 
     def pooled(self, samples: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
         """Return x and y of samples numbered through the file, in the order of its user_data. Needs their offsets."""
@@ -215,3 +236,17 @@ class SampleReader:
     def _check_size(self, found: int, expected: int) -> None:
         if found != expected:
             raise DataError(f"{self._index.path}: has become shorter; another program changed it: run again")
+
+
+def _neighbours(users: Sequence[int], offsets: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Yield users in groups of those who follow each other in the file with not much between them."""
+    run: list[int] = []
+    end = 0
+    for user in users:
+        if run and not 0 <= offsets[user] - end <= _GAP:
+            yield run
+            run = []
+        run.append(user)
+        end = offsets[user] + sizes[user]
+    if run:
+        yield run

@@ -89,6 +89,20 @@ class Scanner:
             self._at = 0
         return offset, text
 
+    def ahead(self, ending: bytes, separator: bytes, most: int) -> bytes:
+        """Return the text from here to the last `ending` that `separator` follows, of at most so many bytes.
+
+        Nothing is consumed, and b"" returned where there is none.
+        """
+        if len(self._data) - self._at < most:
+            self._refill()
+        end = self._data.rfind(ending + separator, self._at, self._at + most)
+        return b"" if end < 0 else bytes(memoryview(self._data)[self._at : end + len(ending)])
+
+    def skip(self, size: int) -> None:
+        """Consume so many bytes of what `ahead` returned."""
+        self._at += size
+
     def end(self) -> None:
         """Raise DataError unless only white space is left."""
         self._skip_space()

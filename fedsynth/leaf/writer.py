@@ -6,12 +6,14 @@ import json
 import math
 from array import array
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from fedsynth.leaf.hashed_file import HashedFile
+from fedsynth.leaf.names import Names
+from fedsynth.leaf.offsets import LeafIndex
 from fedsynth.leaf.plan import Counts
-from fedsynth.leaf.reader import LeafIndex
 from fedsynth.records.stamp import FileStamp
 
 
@@ -32,9 +34,10 @@ class LeafWriter:
         hash_apart: bool = False,
     ) -> None:
         self._path = path
-        self._counts = Counts(users, num_samples, hierarchies, range(len(users)))
+        self._names = Names.of(users)
+        self._counts = Counts(self._names, array("q", num_samples), hierarchies, range(len(users)))
         self._offsets, self._sizes, self._standard = array("q"), array("q"), bytearray()
-        head = head_text(users, num_samples, hierarchies)
+        head = head_text(self._names, num_samples, hierarchies)
         self._file = HashedFile(path, hash_apart=hash_apart)
         self._finished = False
         try:
@@ -52,21 +55,38 @@ class LeafWriter:
 
     def write_user(self, *pieces: bytes, standard: bool = True) -> None:
         """Write the next user of the head: the text in pieces; standard: whether it is x and y and no other key."""
-        name = json.dumps(self._counts.users[len(self._offsets)]).encode() + b": "
-        self._file.write(b", " + name if self._offsets else name)
+        (name,) = self._names.texts(len(self._offsets), len(self._offsets) + 1)
+        self._file.write(b", " + name + b": " if self._offsets else name + b": ")
         self._offsets.append(self._file.size)
         for piece in pieces:
             self._file.write(piece)
         self._sizes.append(self._file.size - self._offsets[-1])
         self._standard.append(standard)
 
-    def finish(self) -> tuple[FileStamp, LeafIndex]:
-        """End the text, sync the file and return what it is and where its users are.
+    def write_users(self, users: Sequence[Sequence[bytes]], standard: bytes) -> None:
+        """Write the next users of the head, who are small together: the text of each in pieces, as many for all.
+
+        standard: [users], 1 for those that are x and y alone.
+        """
+        first = len(self._offsets)
+        keys = [b", " + name + b": " for name in self._names.texts(first, first + len(users))]
+        if not first and keys:
+            keys[0] = keys[0][2:]
+        sizes = [sum(map(len, pieces)) for pieces in users]
+        ends = accumulate(map(int.__add__, map(len, keys), sizes), initial=self._file.size)
+        next(ends)
+        self._offsets.extend(map(int.__sub__, ends, sizes))
+        self._sizes.extend(sizes)
+        self._standard += standard
+        self._file.write_small([piece for key, pieces in zip(keys, users, strict=True) for piece in (key, *pieces)])
+
+    def finish(self, *, sync: bool = True) -> tuple[FileStamp, LeafIndex]:
+        """End the text, sync the file, unless somebody else will, and return what it is and where its users are.
 
         Raises OSError, or whatever went wrong in a thread, unless every byte is in the file.
         """
         self._file.write(b"}}")
-        stamp, state = self._file.close()
+        stamp, state = self._file.close(sync=sync)
         self._finished = True
         index = LeafIndex(self._path, self._counts, self._offsets, self._sizes, self._standard, exact=True, state=state)
         return stamp, index
@@ -74,11 +94,11 @@ class LeafWriter:
 
 def head_text(users: Sequence[str], num_samples: Sequence[int], hierarchies: Sequence[Any] | None) -> bytes:
     """Return the text of a file up to its first user: what `json.dump` writes."""
-    head: dict[str, Any] = {"users": list(users)}
+    between = b""
     if hierarchies is not None:
-        head["hierarchies"] = list(hierarchies)
-    head["num_samples"] = list(num_samples)
-    return _dump(head)[:-1].encode() + b', "user_data": {'
+        between = b', "hierarchies": ' + _dump(list(hierarchies)).encode()
+    counts = str(list(num_samples)).encode()
+    return b'{"users": [' + Names.of(users).text + b"]" + between + b', "num_samples": ' + counts + b', "user_data": {'
 
 
 def _dump(value: Any) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fedsynth.errors import StageError, named
-from fedsynth.leaf.plan import StagePlan
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
-from fedsynth.records.layout import NEW_USERS, STAGE_FOLDERS, VAL, data_files, in_use
+from fedsynth.records.layout import NEW_USERS, STAGE_FOLDERS, VAL, data_names, in_use
 from fedsynth.records.manifest import StageRecord, differences
 from fedsynth.records.origin import WAY_OUT
 
@@ -36,7 +36,7 @@ def require_same(workspace: Workspace, stage: Stage, source: Path) -> StageRecor
     found = {file.folder for file in record.inputs}
     if found != {source.name}:
         raise StageError(f"{here}: made from {', '.join(found)}, now it would be made from {source.name}; {WAY_OUT}")
-    changed = differences(record.inputs, source, data_files(source))
+    changed = differences(record.inputs, source, data_names(source))
     for name in stage.folders:
         changed += outputs_changed(workspace, record, name)
     if changed:
@@ -63,13 +63,13 @@ def require_same_parameters(workspace: Workspace, stage: Stage) -> StageRecord:
 def outputs_changed(workspace: Workspace, record: StageRecord, folder: str) -> list[str]:
     """Return all in one of a stage's folders that is no longer as the stage left it, a few words for each."""
     place = workspace.data_dir / folder
-    return differences(record.outputs, place, data_files(place))
+    return differences(record.outputs, place, data_names(place))
 
 
-def check_left(stage: Stage, plan: StagePlan, source: Path) -> None:
-    """Raise StageError if a folder of the stage would hold no sample."""
+def check_left(stage: Stage, after: Mapping[str, Mapping[str, int]], source: Path) -> None:
+    """Raise StageError if a folder of the stage would hold no sample. after: the folders' counts of samples."""
     for name in stage.folders:
-        if not any(size for files in plan.files for size in files[name].num_samples):
+        if not after[name]["samples"]:
             asked = _described(stage, stage.parameters)
             raise StageError(
                 f"{source}: no samples are left for {name} with {asked}; nothing was written: "

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedsynth.errors import DataError, StageError
+from fedsynth.errors import DataError, StageError, named
 from fedsynth.records.layout import CHECKSUMS
 from fedsynth.records.manifest import Manifest, replace_text
 from fedsynth.records.stamp import stamp_file
@@ -70,7 +70,7 @@ def verify(data_dir: Path, file: Path) -> Differences:
     The data folder's own name does not count: LEAF's `data/...` is compared with whatever folder is named.
     """
     if not data_dir.is_dir():
-        raise StageError(f"{data_dir}: no such folder, expected the data to verify; name it with --data-dir")
+        raise StageError(f"{data_dir}: no such folder, expected the data to verify; name it with {named('data_dir')}")
     expected = _read(file)
     found = {_below(path): md5 for path, md5 in checksums(data_dir, lambda path: stamp_file(path).md5).items()}
     return Differences(

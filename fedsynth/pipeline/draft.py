@@ -12,7 +12,7 @@ X is another name each time: a job of a dead run, still at work on a cluster, wr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +20,8 @@ import msgspec
 from msgspec import Meta
 
 from fedsynth.errors import DataError, StageError
-from fedsynth.records.layout import data_files
+from fedsynth.pipeline.syncing import Syncing
+from fedsynth.records.layout import data_files, data_names
 from fedsynth.records.manifest import (
     Count,
     FileRecord,
@@ -100,6 +101,8 @@ class Draft:
         self.removed: list[str] = []
         self.outdated: list[str] = []
         self._records: list[StageRecord] = []
+        self._texts: dict[str, str] = {}
+        self._syncing = Syncing()
         for part in ("folders", "replaced"):
             (root / part).mkdir(parents=True)
 
@@ -123,12 +126,27 @@ class Draft:
         self._meta.append(making / name)
         return self._meta[-1]
 
+    def add_text(self, name: str, text: str) -> None:
+        """Take a small file for `meta/NAME`, which is written at the end."""
+        self._texts[name] = text
+
+    def sync(self, path: Path) -> None:
+        """Take a finished file of the draft that nobody synced yet, to do so meanwhile."""
+        self._syncing.add(path)
+
+    def abandon(self) -> None:
+        """Leave off."""
+        self._syncing.abandon()
+
     def add_record(self, record: StageRecord) -> None:
         """Take what the manifest is to say of a stage."""
         self._records.append(record)
 
     def seal(self, data_dir: Path, manifest: Manifest) -> Change:
         """Write down what is to happen, and sync everything: the draft can be committed."""
+        for name, text in self._texts.items():
+            write_text(self.meta_file(name), text)
+        self._syncing.finish()
         self._check_untouched()
         change = Change(
             format=FORMAT,
@@ -159,7 +177,7 @@ class Draft:
         """Check that the files are as they were when their writers were done with them."""
         outputs = [file for record in self._records for file in record.outputs]
         for folder in self.folders.values():
-            changed = differences(outputs, folder, data_files(folder))
+            changed = differences(outputs, folder, data_names(folder))
             if changed:
                 raise DataError(f"{changed[0]} since this run wrote it; see what else writes there, and run again")
 
@@ -194,7 +212,7 @@ def _problem(committed: Path, meta: Path, change: Change) -> str:
         name = folder.name
         if name not in change.folders or folder.is_symlink():
             return f"{name} is not part of it"
-        changed = differences(change.outputs(name), folder, data_files(folder))
+        changed = differences(change.outputs(name), folder, data_names(folder))
         if changed or not change.outputs(name):
             return changed[0] if changed else f"{name} is empty"
     for file in change.meta:
@@ -214,17 +232,21 @@ def _made(folder: Path, manifest: Manifest, change: Change) -> list[Made]:
     if not folder.is_dir() or folder.is_symlink():
         return []
     stage = manifest.made(folder.name)
-    recorded = [] if stage is None else [file for file in stage.outputs if file.folder == folder.name]
+    recorded = {file.name: file for file in (stage.outputs if stage else ()) if file.folder == folder.name}
+    back: dict[int, set[str]] = {}
+    for file in change.outputs(folder.name):
+        back.setdefault(file.size, set()).add(file.md5)
     found = []
     for path in data_files(folder):
-        if not path.is_symlink() and _is_known(path, recorded, change.outputs(folder.name)):
+        if not path.is_symlink() and _is_known(path, recorded.get(path.name), back):
             status = path.stat()
             found.append(Made(path.name, status.st_size, status.st_mtime_ns))
     return found
 
 
-def _is_known(path: Path, recorded: Iterable[FileRecord], new: Sequence[FileRecord]) -> bool:
-    if any(file.name == path.name and file.fits(path) for file in recorded):
+def _is_known(path: Path, recorded: FileRecord | None, back: Mapping[int, Set[str]]) -> bool:
+    """Whether a file is as recorded, or has the contents of one that comes back. back: MD5 sums by size."""
+    if recorded is not None and recorded.fits(path):
         return True
-    sums = {file.md5 for file in new if file.size == path.stat().st_size}
-    return bool(sums) and stamp_file(path).md5 in sums
+    sums = back.get(path.stat().st_size)
+    return sums is not None and stamp_file(path).md5 in sums

@@ -20,6 +20,7 @@ from fedsynth.pipeline.run import Bar, no_bar
 from fedsynth.records.layout import FOLDERS, json_files, settled
 from fedsynth.records.origin import unchanged
 from fedsynth.records.stamp import FileStamp
+from fedsynth.words import counted
 
 PFLLIB = "pfllib"
 FORMATS = (*LAYOUTS, PFLLIB)
@@ -127,5 +128,5 @@ def _refuse_within(data_dir: Path, folders: Sequence[Path], out: Path) -> None:
 
 def _notes(folder: ExportFolder) -> list[str]:
     empty = sum(not size for size in folder.num_samples)
-    lacking = [f"{folder.path}: {empty:,} users without samples are not in it"] if empty else []
+    lacking = [f"{folder.path}: {counted(empty, 'user')} without samples left out"] if empty else []
     return [*([folder.origin.note] if folder.origin.note else []), *lacking]

@@ -17,6 +17,7 @@ from fedsynth.pipeline.run import Bar
 from fedsynth.records.stamp import FileStamp, stamp_file
 from fedsynth.system import write_text
 from fedsynth.version import __version__
+from fedsynth.words import counted
 
 CONFIG = "config.json"
 
@@ -41,7 +42,9 @@ class Numbered:
             place = delivery.new / folder.name
             place.mkdir()
             jobs = [
-                NumberedJob(one.path, place, {user: numbers[user] for user in one.users}, codes, self.dtype)
+                NumberedJob(
+                    one.path, place, {user: numbers[user] for user in one.users if user in numbers}, codes, self.dtype
+                )
                 for one in folder.surveys
             ]
             with self.bar(f"export {folder.name}", len(users)) as progress:
@@ -64,9 +67,10 @@ class Numbered:
             there = {user for user, size in _sizes(sides[other]).items() if size}
             lacking = [user for user, size in _sizes(sides[one]).items() if size and user not in there]
             if lacking:
+                found = f'{counted(len(lacking), "user")} of {one}, such as "{lacking[0]}"'
                 raise DataError(
-                    f'{sides[other].path}: no samples of {len(lacking):,} users of {one}, such as "{lacking[0]}", and '
-                    "PFLlib tests each user on their own; split each user's samples"
+                    f"{sides[other].path}: no samples of {found}, and PFLlib tests each user on their own; split each "
+                    "user's samples"
                 )
         return [user for user, size in _sizes(sides[TRAIN]).items() if size]
 

@@ -105,7 +105,7 @@ def class_names(folders: Sequence[ExportFolder], labels: Labels) -> list[str] | 
     count = max(labels.whole) + 1
     for folder in folders:
         made = {} if folder.truth is None else folder.truth.parameters
-        known = made.get("num_classes", 0)
+        known = plain(made.get("num_classes", 0))
         count = max(count, int(known) if isinstance(known, int) else 0)
     if count > MOST_CLASSES or (count > _DENSE and count > 2 * len(labels.whole)):
         return None

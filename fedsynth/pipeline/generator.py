@@ -15,7 +15,7 @@ from fedsynth.pipeline.run import Bar, StageResult, no_bar
 from fedsynth.pipeline.solve import Level, Tell, solve
 from fedsynth.pipeline.target import Target, choose_knobs
 from fedsynth.processes.dataset import Dataset
-from fedsynth.processes.registry import AnyParameters, choose_process
+from fedsynth.processes.registry import PROCESSES, AnyParameters, choose_process
 
 NO_EFFECT = (
     "has no effect on the data: it adds the same to the logits of all classes, so that the largest stays the largest; "
@@ -44,7 +44,8 @@ def choose_parameters(model: str, given: Mapping[str, Any], defaults: Mapping[st
         if name not in process.options:
             allowed = ", ".join(map(named, process.options))
             found = f"{named(name)} makes no sense with {named('model')} {model}"
-            raise UsageError(f"{found}, which takes {allowed}; leave it out")
+            takers = (f"{named('model')} {other}" for other, process in PROCESSES.items() if name in process.options)
+            raise UsageError(f"{found}, which takes {allowed}; leave it out, or use {' or '.join(takers)}")
     if given.get("sizes") is not None:
         for name in _CHOOSE_SIZES:
             if name in given:

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from fedsynth.errors import UsageError, named
-from fedsynth.leaf.plan import Counts, StagePlan
+from fedsynth.leaf.plan import Sized, StagePlan
 from fedsynth.records.layout import ALL_DATA, NEW_USERS, REM_USERS, SAMPLED, TEST, TRAIN, VAL, fraction_label
 from fedsynth.stages.remove_users import remove_users
 from fedsynth.stages.sample import sample_iid, sample_niid
@@ -39,7 +39,7 @@ class Stage:
     reads: Sequence[str]
     labels: dict[str, tuple[str, ...]]
     parameters: dict[str, Any]
-    plan: Callable[[Sequence[Counts], Random], StagePlan]
+    plan: Callable[[Sequence[Sized], Random], StagePlan]
     seed: int | None = None
     draws: bool = True
     pools: bool = False
@@ -66,7 +66,7 @@ def sample_stage(method: str, *, fraction: float, user_fraction: float, seed: in
         raise UsageError(
             f"{named('user_fraction')} is {user_fraction:g}, expected a fraction of the users, more than 0"
         )
-    planners: dict[str, Callable[[Sequence[Counts], Random], StagePlan]] = {
+    planners: dict[str, Callable[[Sequence[Sized], Random], StagePlan]] = {
         "niid": lambda files, rng: sample_niid(files, fraction=fraction, rng=rng),
         "iid": lambda files, rng: sample_iid(files, fraction=fraction, user_fraction=user_fraction, rng=rng),
     }
@@ -118,7 +118,7 @@ def split_stage(
     asked = {key: value for key, value in (("val_fraction", val_fraction), ("new_users", new_users)) if value}
     in_order = method == "sample" and dataset == SHAKESPEARE
     by_sample = split_in_order if in_order else split_by_sample
-    planners: dict[str, Callable[[Sequence[Counts], Random], StagePlan]] = {
+    planners: dict[str, Callable[[Sequence[Sized], Random], StagePlan]] = {
         "sample": lambda files, rng: by_sample(files, fraction=fraction, rng=rng, **asked),
         "user": lambda files, rng: split_by_user(files, fraction=fraction, rng=rng, **asked),
     }
@@ -166,7 +166,8 @@ def _split_labels(fraction: float, val_fraction: float, new_users: float) -> dic
 
 def _seed_file(name: str, *, option: str, script: str) -> SeedFile:
     """Return LEAF's file for a seed, with its comment, which names LEAF's own scripts."""
-    comment = f"# {name} used by sampling script - supply as {option} to preprocess.sh or --seed to {script}"
+    theirs = "--seed"
+    comment = f"# {name} used by sampling script - supply as {option} to preprocess.sh or {theirs} to {script}"
     return SeedFile(f"{name}.txt", comment)
 
 

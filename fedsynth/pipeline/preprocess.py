@@ -41,7 +41,8 @@ def preprocess(
 
     A stage that an earlier run did with the same parameters, seed and input is kept. overwrite: folders whose contents
     make way for what the stages make: the new is made beside the old, which stands until all of the new is there.
-    Memory: one user's text at a time, an index of users, and a byte per sample and side (24 for iid sampling).
+    Memory: up to three times the largest user's text, however many users there are, an index of users, 60 MB, and
+    a byte per sample and side (24 for iid sampling).
     Raises StageError, DataError or BusyError; what is in the data folder then is whole stages, as before or newer;
     UsageError for `overwrite` without a stage.
     """
@@ -69,19 +70,23 @@ def clean(data_dir: Path) -> Cleaned:
 def _add(
     workspace: Workspace, stages: Sequence[Stage], overwrite: Sequence[str], engine: Engine, bar: Bar, report: Report
 ) -> list[StageResult]:
-    """Run stages one by one, each committed when it is done."""
+    """Run stages one by one, each committed in its turn, once it is on the disk."""
     there = [bool(in_the_way(workspace, stage)) for stage in stages]
     for stage, found in zip(stages, there, strict=True):
         if found:
             require_same_parameters(workspace, stage)
-    runner = StageRunner(workspace, engine, bar)
-    results = []
+    results: list[StageResult] = []
+
+    def done(result: StageResult) -> None:
+        results.append(replace(result, notes=[*result.notes, *workspace.notes()]))
+        report(results[-1])
+
+    runner = StageRunner(workspace, engine, bar, done=done)
     for number, stage in enumerate(stages):
         if not there[number] and any(there[number:]):
             stage = _as_before(workspace, stage)
-        result = runner.run(stage)
-        results.append(replace(result, notes=[*result.notes, *workspace.notes()]))
-        report(results[-1])
+        runner.run(stage)
+    runner.settle()
     return results
 
 

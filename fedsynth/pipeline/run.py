@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedsynth.engine import INLINE, Engine, Progress, no_progress
 from fedsynth.errors import DataError
 from fedsynth.leaf.carry import CopyJob, carry_out
-from fedsynth.leaf.plan import Counts, FilePlan, StagePlan
-from fedsynth.leaf.reader import IndexJob, LeafIndex, index_file
+from fedsynth.leaf.offsets import AnyIndex, unshelved
+from fedsynth.leaf.plan import StagePlan
+from fedsynth.leaf.reader import IndexJob, index_file
 from fedsynth.pipeline.checks import check_left, in_the_way, require_same
 from fedsynth.pipeline.draft import Draft
 from fedsynth.pipeline.options import Stage
@@ -21,14 +22,10 @@ from fedsynth.records.layout import in_use, json_files, latest, stepped_name
 from fedsynth.records.manifest import FileRecord, LeftOut, StageRecord
 from fedsynth.records.origin import find_origin
 from fedsynth.records.stamp import FileStamp
-from fedsynth.system import write_text
 from fedsynth.version import __version__
 
 Bar = Callable[[str, int], AbstractContextManager[Progress]]
 """Called with what is being done and to how many users; gives a callback that takes the users just done."""
-
-_NAMED = 10
-"""Users left out who are named."""
 
 
 def no_bar(what: str, users: int) -> AbstractContextManager[Progress]:
@@ -50,14 +47,25 @@ class _Input:
     """A file that a stage reads. record: as the manifest is to have it, also before it is in place."""
 
     record: FileRecord
-    index: LeafIndex
+    index: AnyIndex
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A stage that is made and not in place yet. stack: ends its draft."""
+
+    draft: Draft
+    result: StageResult
+    stack: ExitStack
 
 
 class StageRunner:
     """Runs stages in one workspace; remembers the indexes of the files it wrote, so that none is read twice.
 
-    draft: where to make them all, to replace what is there at the end in one step; without it each stage is committed
-    when it is done. clear: folders that the draft will replace or remove, and that no stage may read.
+    draft: where to make them all, to replace what is there at the end in one step. Without it each stage has a draft of
+    its own, which is committed, and `done` told, once the next stage is made, or in `settle`: meanwhile its files get
+    to the disk, and the next stage reads them where they are. clear: folders that the draft will replace or remove,
+    and that no stage may read.
     """
 
     def __init__(
@@ -68,33 +76,71 @@ class StageRunner:
         *,
         draft: Draft | None = None,
         clear: Sequence[str] = (),
+        done: Callable[[StageResult], None] = lambda result: None,
     ) -> None:
         self._workspace = workspace
         self._engine = engine
         self._bar = bar
         self._draft = draft
         self._clear = clear
-        self._written: dict[Path, tuple[LeafIndex, FileStamp]] = {}
+        self._done = done
+        self._written: dict[Path, tuple[AnyIndex, FileStamp]] = {}
+        self._waiting: _Waiting | None = None
 
     def run(self, stage: Stage) -> StageResult:
-        """Run a stage, or keep its folders if they are what it would make.
+        """Run a stage, or keep its folders if they are what it would make; whatever fails, the one before is settled.
 
         Raises StageError if its folders are in the way, its input is missing or stale, or nothing would be left;
         DataError if the input is not LEAF's format.
         """
-        source = self._source(stage)
-        notes = [] if source in self._drafted() else self._check(source)
-        if self._draft is None and in_the_way(self._workspace, stage):
-            return StageResult(require_same(self._workspace, stage, source), kept=True, notes=notes)
-        with self._drafting(stage) as draft:
-            return StageResult(self._make(stage, source, draft), kept=False, notes=notes)
+        try:
+            keep = self._draft is None and in_the_way(self._workspace, stage)
+            if keep:
+                self.settle()
+            source = self._source(stage)
+            notes = [] if source in self._drafted().values() else self._check(source)
+            if keep:
+                result = StageResult(require_same(self._workspace, stage, source), kept=True, notes=notes)
+                self._done(result)
+            elif self._draft is not None:
+                result = StageResult(self._make(stage, source, self._draft), kept=False, notes=notes)
+            else:
+                result = self._run_apart(stage, source, notes)
+        except BaseException:
+            self.settle()
+            raise
+        return result
 
-    def _drafted(self) -> Sequence[Path]:
-        return [] if self._draft is None else list(self._draft.folders.values())
+    def settle(self) -> None:
+        """Commit the stage that was made last, once its files are on the disk."""
+        if self._waiting is None:
+            return
+        waiting, self._waiting = self._waiting, None
+        with waiting.stack:
+            self._workspace.commit(waiting.draft)
+        made = set(waiting.draft.folders.values())
+        for path in [path for path in self._written if path.parent in made]:
+            index, stamp = self._written.pop(path)
+            self._written[self._final(path)] = replace(index, path=self._final(path)), stamp
+        self._done(waiting.result)
+
+    def _run_apart(self, stage: Stage, source: Path, notes: Sequence[str]) -> StageResult:
+        """Make a stage in a draft of its own, then settle the one before: it may have been read until now."""
+        with ExitStack() as stack:
+            draft = stack.enter_context(self._workspace.draft(stage.folders))
+            result = StageResult(self._make(stage, source, draft), kept=False, notes=notes)
+            self.settle()
+            self._waiting = _Waiting(draft, result, stack.pop_all())
+        return result
+
+    def _drafted(self) -> dict[str, Path]:
+        """Return the folders that were made and are not in place yet."""
+        draft = self._draft if self._waiting is None else self._waiting.draft
+        return {} if draft is None else draft.folders
 
     def _source(self, stage: Stage) -> Path:
         """Return the most recent folder that the stage may read: made just now, or there and not to be replaced."""
-        drafted = {} if self._draft is None else self._draft.folders
+        drafted = self._drafted()
         for name in stage.reads:
             if name in drafted:
                 return drafted[name]
@@ -107,30 +153,16 @@ class StageRunner:
         note = find_origin(source, self._workspace.manifest).note
         return [note] if note else []
 
-    @contextmanager
-    def _drafting(self, stage: Stage) -> Iterator[Draft]:
-        if self._draft is not None:
-            yield self._draft
-            return
-        with self._workspace.draft(stage.folders) as draft:
-            yield draft
-            self._workspace.commit(draft)
-            for path in list(self._written):
-                index, stamp = self._written.pop(path)
-                final = self._workspace.data_dir / path.parent.name / path.name
-                self._written[final] = replace(index, path=final), stamp
-
     def _make(self, stage: Stage, source: Path, draft: Draft) -> StageRecord:
         paths = json_files(source)
         # Of one file the samples' places come along with the check. Those of many would be too much to hold at once.
         inputs = self._read_inputs(paths, samples=stage.pools and len(paths) == 1)
-        counts = [file.index.counts for file in inputs]
         seed = _seed(stage)
-        plan = stage.plan(counts, random.Random(seed))
-        check_left(stage, plan, source)
+        plan = stage.plan([file.index for file in inputs], random.Random(seed))
         for name in stage.folders:
             draft.add_folder(name)
-        outputs = self._carry_out(stage, plan, inputs, draft)
+        outputs, after = self._carry_out(stage, plan, inputs, draft)
+        check_left(stage, after, source)
         record = StageRecord(
             stage=stage.name,
             fedsynth=__version__,
@@ -138,13 +170,13 @@ class StageRunner:
             seed=seed,
             inputs=[file.record for file in inputs],
             outputs=outputs,
-            before=_totals(counts),
-            after={name: _totals([files[name] for files in plan.files]) for name in stage.folders},
-            left_out=LeftOut(len(plan.left_out), list(plan.left_out[:_NAMED])),
+            before=_totals([file.index.num_samples for file in inputs]),
+            after=after,
+            left_out=LeftOut(plan.num_left_out, _names(inputs, plan.left_out)),
         )
         draft.add_record(record)
         if stage.seed_file is not None and seed is not None:
-            write_text(draft.meta_file(stage.seed_file.name), f"{stage.seed_file.comment}\n{seed}")
+            draft.add_text(stage.seed_file.name, f"{stage.seed_file.comment}\n{seed}")
         return record
 
     def _read_inputs(self, paths: Sequence[Path], *, samples: bool) -> list[_Input]:
@@ -152,7 +184,7 @@ class StageRunner:
         unread = [path for path in paths if path not in self._written]
         known = [self._workspace.manifest.find(path) for path in unread]
         jobs = [
-            IndexJob(path, None if record is None else record.md5, samples)
+            IndexJob(path, None if record is None else record.md5, samples, self._shelf(len(paths)))
             for path, record in zip(unread, known, strict=True)
         ]
         read = dict(self._written)
@@ -162,24 +194,41 @@ class StageRunner:
             read[path] = index, stamp
         return [_Input(FileRecord.of(self._final(path), read[path][1]), read[path][0]) for path in paths]
 
-    def _carry_out(self, stage: Stage, plan: StagePlan, inputs: Sequence[_Input], draft: Draft) -> list[FileRecord]:
-        """Write all files; return what they will be once in place."""
-        jobs = []
-        for file, files in zip(inputs, plan.files, strict=True):
-            names = {name: stepped_name(file.index.path, *stage.labels[name]) for name in files}
-            plans = {draft.folders[name] / names[name]: files[name] for name in files}
-            jobs.append(CopyJob(file.index, plans, file.record.md5))
+    def _carry_out(
+        self, stage: Stage, plan: StagePlan, inputs: Sequence[_Input], draft: Draft
+    ) -> tuple[list[FileRecord], dict[str, dict[str, int]]]:
+        """Write all files; return what they will be once in place, and the users and samples of each folder.
+
+        A file's plan is drawn when a worker is free for it, so that few of them are held at a time.
+        """
+        after = {name: {"users": 0, "samples": 0} for name in stage.folders}
+        shelf = self._shelf(len(inputs))
+
+        def jobs() -> Iterator[CopyJob]:
+            for file, files in zip(inputs, plan.files, strict=True):
+                for name, one in files.items():
+                    _add(after[name], one.num_samples)
+                paths = {name: stepped_name(file.index.path, *stage.labels[name]) for name in files}
+                plans = {draft.folders[name] / paths[name]: files[name] for name in files}
+                yield CopyJob(file.index, plans, file.record.md5, shelf, sync=not self._engine.local)
+
         records = []
         self._written = {}
-        with self._bar(stage.name.replace("_", " "), sum(job.users for job in jobs)) as progress:
-            results = self._engine.map(carry_out, jobs, progress=progress, users=lambda job: job.users)
+        with self._bar(stage.name.replace("_", " "), plan.users) as progress:
+            results = self._engine.map(carry_out, jobs(), progress=progress, users=lambda job: job.users)
             for file, outputs in zip(inputs, results, strict=True):
                 if not file.record.fits(file.index.path):
                     raise DataError(f"{file.index.path}: changed while it was read; run the same command again")
                 for path, (stamp, index) in outputs.items():
+                    if self._engine.local:
+                        draft.sync(path)
                     records.append(FileRecord.of(self._final(path), stamp))
                     self._written[path] = index, stamp
-        return records
+        return records, after
+
+    def _shelf(self, files: int) -> Path | None:
+        """Return where indexes of several files are kept: those of all together may be too much to hold."""
+        return self._workspace.passing_folder() if files > 1 else None
 
     def _final(self, path: Path) -> Path:
         """Return where a file will be that is in the draft, or is already."""
@@ -192,5 +241,18 @@ def _seed(stage: Stage) -> int | None:
     return random.SystemRandom().randrange(2**32) if stage.seed is None else stage.seed
 
 
-def _totals(files: Sequence[FilePlan | Counts]) -> dict[str, int]:
-    return {"users": sum(len(file.users) for file in files), "samples": sum(sum(file.num_samples) for file in files)}
+def _totals(files: Iterable[Sequence[int]]) -> dict[str, int]:
+    totals = {"users": 0, "samples": 0}
+    for num_samples in files:
+        _add(totals, num_samples)
+    return totals
+
+
+def _add(totals: dict[str, int], num_samples: Sequence[int]) -> None:
+    totals["users"] += len(num_samples)
+    totals["samples"] += sum(num_samples)
+
+
+def _names(inputs: Sequence[_Input], users: Sequence[tuple[int, int]]) -> list[str]:
+    """Return the names of users of these files and positions."""
+    return [unshelved(inputs[file].index).counts.users[user] for file, user in users]

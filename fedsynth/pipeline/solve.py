@@ -34,9 +34,14 @@ from fedsynth.targets import Found
 
 Tell = Callable[[str], None]
 """Called with a few words on what is being tried."""
+Measure = Callable[[ShiftsParameters], Levels]
+Searches = Mapping[str, Search]
+"""By knob."""
 
 _ROUNDS = 4
 _MOST_SHIFT = 1 - 1e-6
+_LEAST_BETWEEN = 1e-6
+"""Not 0, which says that clusters make no difference."""
 
 
 @dataclass(frozen=True)
@@ -193,29 +198,42 @@ class _Solver:
             self._concepts[knobs] = self._concept_levels.levels(changed)
         return self._concepts[knobs]
 
-    def _solve_together(
-        self,
-        searches: Mapping[str, Search],
-        measure: Callable[[ShiftsParameters], Levels],
-        *,
-        turned: bool = False,
-    ) -> None:
+    def _solve_together(self, searches: Searches, measure: Measure, *, turned: bool = False) -> None:
         """Turn knobs in turn, until all their levels hold at once. turned: they may hold already."""
         asked = {knob: self._chosen[knob] for knob in searches if knob in self._chosen}
         for number in range(_ROUNDS):
             if number or not turned:
-                for knob, target in asked.items():
-                    level = partial(self._level, target, measure)
-                    last = len(asked) == 1 or number == _ROUNDS - 1  # before that the other knob may still give room
-                    self._turn(knob, target, self._bounded(knob, searches[knob]), level, last=last)
+                self._turn_each(asked, searches, measure, last=len(asked) == 1)  # else another may still give room
+            if number == _ROUNDS - 1 and len(asked) > 1:
+                self._turn_nested(searches, measure)
             reached = {knob: self._level(target, measure, self.parameters) for knob, target in asked.items()}
             if all(abs(reached[knob] - target.level) <= target.tolerance for knob, target in asked.items()):
                 break
         else:
+            self._turn_each(asked, searches, measure, last=True)
             self._fail_together(asked, reached)
         self.levels.update({target.measure: Level(target, reached[knob], None) for knob, target in asked.items()})
 
-    def _level(self, target: Target, measure: Callable[[ShiftsParameters], Levels], changed: ShiftsParameters) -> float:
+    def _turn_each(self, asked: Mapping[str, Target], searches: Searches, measure: Measure, *, last: bool) -> None:
+        for knob, target in asked.items():
+            level = partial(self._level, target, measure)
+            self._turn(knob, target, self._bounded(knob, searches[knob]), level, last=last)
+
+    def _turn_nested(self, searches: Searches, measure: Measure) -> None:
+        """Turn concept_between, and concept_within anew for each value of it: few users' levels move each other."""
+        inner, outer = "concept_within", "concept_between"
+        second = self._chosen[outer]
+
+        def at(place: float) -> float:
+            self.parameters = self._with(inner, searches[inner], searches[inner].low)
+            self.parameters = self._with(outer, searches[outer], place)
+            self._turn_each({inner: self._chosen[inner]}, searches, measure, last=False)
+            return self._level(second, measure, self.parameters)
+
+        search = replace(searches[outer], low=_LEAST_BETWEEN)
+        at(search.find(at, second.level, second.tolerance * search.close).knob)
+
+    def _level(self, target: Target, measure: Measure, changed: ShiftsParameters) -> float:
         levels = measure(changed)
         if target.measure not in levels:
             raise UsageError(f"{target.measure} can't be reached with {self._described()}: it does not apply to them")

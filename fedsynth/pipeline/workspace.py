@@ -40,6 +40,8 @@ class Workspace:
         self.meta_dir = meta_dir(data_dir)
         self._kept: list[Path] = []
         self._private = private
+        self._passing: Path | None = None
+        self._live: set[Path] = set()
         self._recover()
         self.manifest = Manifest(data_dir)
 
@@ -51,11 +53,31 @@ class Workspace:
         """
         for name in folders:
             _check_replaceable(self.data_dir / name)
+        draft = Draft(self._private / MAKING / token_hex(4), self.meta_dir)
+        self._live.add(draft.root)
         try:
-            yield Draft(self._private / MAKING / token_hex(4), self.meta_dir)
+            yield draft
         finally:
+            self._live.discard(draft.root)
+            draft.abandon()
             with contextlib.suppress(OSError):
                 self._tidy_up()
+
+    def passing_folder(self) -> Path:
+        """Return a folder for what is only needed until this run's end, which `close` deletes."""
+        if self._passing is None:
+            place = self._private / MAKING / token_hex(4)
+            place.mkdir(parents=True)
+            self._passing = place
+            self._live.add(place)
+        return self._passing
+
+    def close(self) -> None:
+        """Delete what is passing."""
+        self._passing = None
+        self._live.clear()
+        with contextlib.suppress(OSError):
+            self._tidy_up()
 
     def commit(self, draft: Draft) -> None:
         """Make a draft happen: its folders replace those of the same names, in one step.
@@ -168,9 +190,12 @@ class Workspace:
         self._tidy_up()
 
     def _tidy_up(self) -> None:
-        """Delete drafts and what is done with."""
+        """Delete drafts, but for those that are still being made, and what is done with."""
         for path in self._private.iterdir():
-            if path.name == MAKING or path.name.startswith(f"{_TRASH}"):
+            if path.name == MAKING and self._live:
+                for draft in [draft for draft in path.iterdir() if draft not in self._live]:
+                    discard(draft)
+            elif path.name == MAKING or path.name.startswith(_TRASH):
                 discard(path)
         meta = find_private(self.meta_dir)
         if meta is not None and not os.path.lexists(self._private / COMMITTED):
@@ -224,4 +249,4 @@ def open_workspace(data_dir: Path) -> Iterator[Workspace]:
             raise BusyError(
                 f"{data_dir}: another fedsynth run is at work there; wait for it to end, or name another folder"
             ) from error
-        yield Workspace(data_dir, private)
+        yield stack.enter_context(contextlib.closing(Workspace(data_dir, private)))

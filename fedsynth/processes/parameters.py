@@ -49,7 +49,9 @@ class Parameters:
         for name in ("cluster_spread", "model_spread", "noise", "sigma_samples"):
             _check_spread(name, getattr(self, name))
         if not math.isfinite(self.mean_samples):
-            raise UsageError(f"mean_samples is {self.mean_samples:g}, expected the mean of a logarithm, such as 3")
+            raise UsageError(
+                f"{named('mean_samples')} is {self.mean_samples:g}, expected the mean of a logarithm, such as 3"
+            )
         check_sizes(self.min_samples, self.max_samples)
 
 
@@ -95,32 +97,34 @@ def check_model_size(parameters: Any, copies: int = 1) -> None:
     if numbers > MOST_NUMBERS:
         of_clusters = f" for {copies} clusters" if copies > 1 else ""
         raise UsageError(
-            f"num_dim {parameters.num_dim} and num_classes {parameters.num_classes} make a model of {numbers:,} "
-            f"numbers{of_clusters}, expected at most {MOST_NUMBERS:,}; use less of one"
+            f"{named('num_dim')} {parameters.num_dim} and {named('num_classes')} {parameters.num_classes} make a model "
+            f"of {numbers:,} numbers{of_clusters}, expected at most {MOST_NUMBERS:,}; use less of one"
         )
 
 
 def check_clusters(probabilities: tuple[float, ...]) -> None:
     """Check the clusters' probabilities. Raises UsageError."""
     if not probabilities or not all(probability > 0 for probability in probabilities):
-        raise UsageError(f"prob_clusters is {_listed(probabilities)}, expected positive numbers such as 0.5,0.5")
+        raise UsageError(
+            f"{named('prob_clusters')} is {_listed(probabilities)}, expected positive numbers such as 0.5,0.5"
+        )
     if not math.isclose(math.fsum(probabilities), 1, rel_tol=0, abs_tol=1e-8):
         found = f"{_listed(probabilities)}, which adds up to {math.fsum(probabilities):g}"
-        raise UsageError(f"prob_clusters is {found}, expected a sum of 1")
+        raise UsageError(f"{named('prob_clusters')} is {found}, expected a sum of 1")
 
 
 def check_sizes(min_samples: int, max_samples: int) -> None:
     """Check the bounds of users' sizes. Raises UsageError."""
     if min_samples < 1:
-        raise UsageError(f"min_samples is {min_samples}, expected at least 1")
+        raise UsageError(f"{named('min_samples')} is {min_samples}, expected at least 1")
     if not min_samples <= max_samples < 2**31:
-        expected = f"at least min_samples, {min_samples}, and less than {2**31}"
-        raise UsageError(f"max_samples is {max_samples}, expected {expected}")
+        expected = f"at least {named('min_samples')}, {min_samples}, and less than {2**31}"
+        raise UsageError(f"{named('max_samples')} is {max_samples}, expected {expected}")
 
 
 def _check_spread(name: str, value: float) -> None:
     if not 0 <= value <= LARGEST:
-        raise UsageError(f"{name} is {value:g}, expected a standard deviation, 0 to {LARGEST:g}")
+        raise UsageError(f"{named(name)} is {value:g}, expected a standard deviation, 0 to {LARGEST:g}")
 
 
 def _listed(values: tuple[float, ...]) -> str:

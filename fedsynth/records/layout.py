@@ -52,6 +52,11 @@ def data_files(folder: Path) -> list[Path]:
 
     Empty if there are none, or no such folder. Raises StageError for a .json that is no regular file.
     """
+    return [folder / name for name in sorted(data_names(folder), key=_natural_key)]
+
+
+def data_names(folder: Path) -> list[str]:
+    """Return the names of a folder's `data_files`, in no order; a third of the time."""
     try:
         with os.scandir(folder) as entries:
             found = [entry for entry in entries if entry.name.endswith(".json") and not entry.name.startswith(".")]
@@ -62,7 +67,7 @@ def data_files(folder: Path) -> list[Path]:
         raise StageError(
             f"{folder / min(odd)}: {_kind(folder / min(odd))}, expected a regular file of LEAF data; move it elsewhere"
         )
-    return [folder / name for name in sorted((entry.name for entry in found), key=_natural_key)]
+    return [entry.name for entry in found]
 
 
 def json_files(folder: Path) -> list[Path]:

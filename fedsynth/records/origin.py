@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedsynth.errors import DataError, StageError, named
-from fedsynth.records.layout import data_files, json_files, meta_dir, settled
+from fedsynth.records.layout import data_files, data_names, json_files, meta_dir, settled
 from fedsynth.records.manifest import FILE_NAME, Manifest, StageRecord, differences
 from fedsynth.records.mark import find_private
 from fedsynth.records.stamp import FileState, stamp_file
@@ -81,18 +81,19 @@ def find_origin(data: Path, manifest: Manifest | None = None) -> Origin:
     single = data.is_file()
     folder = data.parent if single else data
     folder = folder if folder.name == settled(folder).name else settled(folder)
-    files = [folder / data.name] if single else data_files(folder)
+    names = [data.name] if single else data_names(folder)
     require_settled(settled(folder).parent)
     if manifest is None:
         manifest = Manifest(settled(folder).parent)
     record = manifest.made(folder.name)
     if record is None:
-        return _by_content(files or json_files(folder), manifest)
+        return _by_content([folder / data.name] if single else json_files(folder), manifest)
     made = [output for output in record.outputs if not single or output.name == data.name]
-    changed = differences(made, folder, files)
+    changed = differences(made, folder, names)
     if not changed:
         _require_standing(manifest, folder, record)
         return _trace(manifest, record, [output.md5 for output in made if output.folder == folder.name])
+    files = [folder / data.name] if single else data_files(folder)
     if record.inputs or not _all_other(record, folder, files):
         raise StageError(
             f"{folder}: {changed[0]} since `{record.stage}` made it; {_way_out(record)}, or, to take it as it is, "
@@ -206,7 +207,7 @@ def _require_standing(manifest: Manifest, folder: Path, record: StageRecord) -> 
             raise StageError(f"{folder}: stale, {change} since it was made from it; {_way_out(record)}")
     for name in dict.fromkeys(file.folder for file in record.inputs):
         place = folder.parent / name
-        present = data_files(place)
+        present = data_names(place)
         changed = differences(record.inputs, place, present) if present else []
         if changed:
             raise StageError(f"{folder}: stale, {changed[0]} since it was made from it; {_way_out(record)}")

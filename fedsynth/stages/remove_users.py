@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 
-from fedsynth.leaf.plan import Counts, FilePlan, StagePlan
+from fedsynth.leaf.plan import FilePlan, Sized, StagePlan
 from fedsynth.records.layout import REM_USERS
 
 
-def remove_users(files: Sequence[Counts], *, min_samples: int) -> StagePlan:
+def remove_users(files: Sequence[Sized], *, min_samples: int) -> StagePlan:
     """Keep the users with at least `min_samples` samples, in their order."""
-    return StagePlan(
-        [{REM_USERS: FilePlan.of_whole_users(counts, _large_enough(counts, min_samples))} for counts in files]
+
+    def large_enough(counts: Sized) -> map[bool]:
+        return map(min_samples.__le__, counts.num_samples)
+
+    plans = (
+        {REM_USERS: FilePlan.of_whole_users(counts, compress(range(len(counts.num_samples)), large_enough(counts)))}
+        for counts in files
     )
-
-
-def _large_enough(counts: Counts, min_samples: int) -> list[int]:
-    return [user for user, size in enumerate(counts.num_samples) if size >= min_samples]
+    return StagePlan(plans, sum(map(sum, map(large_enough, files))))

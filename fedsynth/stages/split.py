@@ -5,12 +5,15 @@ With samples split, a part of the users can be kept whole for `new_users`: metho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, compress, islice, pairwise
 from random import Random
 from typing import NamedTuple
 
-from fedsynth.leaf.plan import Counts, FilePlan, Masked, StagePlan
+from fedsynth.leaf.plan import NAMED, FilePlan, Sized, StagePlan
 from fedsynth.records.layout import NEW_USERS, TEST, TRAIN, VAL
+from fedsynth.stages.draws import choose
 
 SHAKESPEARE_GAP = 79
 """Shakespeare's samples are windows of 80 characters: the next side starts where none overlaps with one before."""
@@ -19,6 +22,7 @@ _NONE, _TRAIN, _VAL, _TEST = b"\0", b"\1", b"\2", b"\3"
 _SIDES = {TRAIN: _TRAIN, VAL: _VAL, TEST: _TEST}
 _MASKS = {name: bytes(code == side[0] for code in range(256)) for name, side in _SIDES.items()}
 """Tables that turn samples' sides into the mask of one side."""
+_REST_IS_TEST = bytes.maketrans(_NONE, _TEST)
 
 
 class Sizes(NamedTuple):
@@ -30,46 +34,50 @@ class Sizes(NamedTuple):
 
 
 def split_by_sample(
-    files: Sequence[Counts], *, fraction: float, val_fraction: float = 0.0, new_users: float = 0.0, rng: Random
+    files: Sequence[Sized], *, fraction: float, val_fraction: float = 0.0, new_users: float = 0.0, rng: Random
 ) -> StagePlan:
     """Put a random fraction of each user's samples into train, another into val, the others into test, in their order.
 
     new_users: the fraction of the users, drawn first, who go whole into a folder of their own. Users with fewer than 2
     samples are dropped. Holds a byte per sample and side.
     """
-    sizes = [[sample_sizes(size, fraction, val_fraction) for size in counts.num_samples] for counts in files]
-    return _split_samples(files, sizes, lambda user: _drawn(user, rng), bool(val_fraction), new_users, rng)
+    rule = _Rule(lambda size: sample_sizes(size, fraction, val_fraction), lambda users: _drawn(users, rng))
+    return _split_samples(files, rule, bool(val_fraction), new_users, rng)
 
 
 def split_in_order(
-    files: Sequence[Counts], *, fraction: float, val_fraction: float = 0.0, new_users: float = 0.0, rng: Random
+    files: Sequence[Sized], *, fraction: float, val_fraction: float = 0.0, new_users: float = 0.0, rng: Random
 ) -> StagePlan:
     """Put each user's first samples into train and the last into test, with LEAF's gap for shakespeare between them.
 
     val lies between the two, with a gap on either side, if two samples or more are left after the gaps. Users for whom
     no test sample is left are dropped. rng: draws new_users, as in `split_by_sample`.
     """
-    sizes = [[ordered_sizes(size, fraction, val_fraction) for size in counts.num_samples] for counts in files]
-    return _split_samples(files, sizes, _ordered, bool(val_fraction), new_users, rng)
+    rule = _Rule(lambda size: ordered_sizes(size, fraction, val_fraction), _ordered)
+    return _split_samples(files, rule, bool(val_fraction), new_users, rng)
 
 
-def split_by_user(files: Sequence[Counts], *, fraction: float, val_fraction: float = 0.0, rng: Random) -> StagePlan:
+def split_by_user(files: Sequence[Sized], *, fraction: float, val_fraction: float = 0.0, rng: Random) -> StagePlan:
     """Put a random fraction of all files' users together into train, another into val, the others into test.
 
     All keep their order. One draw gives both fractions, each rounded down.
     """
-    total = sum(len(counts.users) for counts in files)
-    train, val = int(fraction * total), int(val_fraction * total)
-    side_of = _codes(total, rng.sample(range(total), train + val), train)
+    total = sum(len(counts.num_samples) for counts in files)
+    side_of = _drawn(
+        [Sizes(train := int(fraction * total), val := int(val_fraction * total), total - train - val)], rng
+    )
+    ends = list(accumulate((len(counts.num_samples) for counts in files), initial=0))
     names = _names(with_val=bool(val_fraction))
-    plans = []
-    first = 0
-    for counts in files:
-        users = range(len(counts.users))
-        sides = {name: [user for user in users if side_of[first + user] == _SIDES[name][0]] for name in names}
-        plans.append({side: FilePlan.of_whole_users(counts, chosen) for side, chosen in sides.items()})
-        first += len(counts.users)
-    return StagePlan(plans)
+
+    def plans() -> Iterator[dict[str, FilePlan]]:
+        for counts, (first, end) in zip(files, pairwise(ends), strict=True):
+            masks = {name: side_of[first:end].translate(_MASKS[name]) for name in names}
+            yield {
+                name: FilePlan.of_whole_users(counts, compress(range(end - first), mask))
+                for name, mask in masks.items()
+            }
+
+    return StagePlan(plans(), total)
 
 
 def train_size(num_samples: int, fraction: float) -> int:
@@ -109,77 +117,87 @@ def ordered_sizes(num_samples: int, fraction: float, val_fraction: float = 0.0) 
     return Sizes(train, 0, left) if left > 0 else None
 
 
-def _drawn(sizes: Sizes, rng: Random) -> bytes:
-    """Return the side of each of a user's samples, at random: one draw gives train and val."""
-    total = sum(sizes)
-    return _codes(total, rng.sample(range(total), sizes.train + sizes.val), sizes.train)
+@dataclass(frozen=True)
+class _Rule:
+    """How users' samples are split. sizes: by a user's number of samples, None for who can't be split.
+
+    sides: returns the side of each sample of users of these sizes, a byte each, one user after the other.
+    """
+
+    sizes: Callable[[int], Sizes | None]
+    sides: Callable[[Sequence[Sizes]], bytes]
 
 
-def _ordered(sizes: Sizes) -> bytes:
-    """Return the side of each of a user's samples, in their order, with gaps between the sides."""
+def _drawn(users: Sequence[Sizes], rng: Random) -> bytes:
+    """Return the side of each of the users' samples, at random: one draw for each user gives train and val."""
+    codes = choose(rng, map(sum, users), [user.train for user in users], [user.val for user in users])
+    return bytes(codes.translate(_REST_IS_TEST))
+
+
+def _ordered(users: Sequence[Sizes]) -> bytes:
+    """Return the side of each of the users' samples, in their order, with gaps between the sides."""
     gap = _NONE * SHAKESPEARE_GAP
-    return gap.join(side * size for side, size in zip(_SIDES.values(), sizes, strict=True) if size)
-
-
-def _codes(total: int, drawn: Sequence[int], train: int) -> bytes:
-    """Return the side of each of so many: the first ones drawn are train's, the others drawn val's, the rest test's."""
-    codes = bytearray(_TEST * total)
-    for number in drawn[:train]:
-        codes[number] = _TRAIN[0]
-    for number in drawn[train:]:
-        codes[number] = _VAL[0]
-    return bytes(codes)
+    text = {
+        user: gap.join(side * size for side, size in zip(_SIDES.values(), user, strict=True) if size)
+        for user in set(users)
+    }
+    return b"".join(map(text.__getitem__, users))
 
 
 def _names(*, with_val: bool) -> list[str]:
     return [TRAIN, VAL, TEST] if with_val else [TRAIN, TEST]
 
 
-def _split_samples(
-    files: Sequence[Counts],
-    sizes: Sequence[Sequence[Sizes | None]],
-    sides_of: Callable[[Sizes], bytes],
-    with_val: bool,
-    new_users: float,
-    rng: Random,
-) -> StagePlan:
-    """Draw the new users among all who can be split, then split the others one by one."""
-    new = _draw_new_users(sizes, new_users, rng)
-    plans = []
-    left_out: list[str] = []
-    for counts, users, whole in zip(files, sizes, new, strict=True):
-        left_out += [name for name, user in zip(counts.users, users, strict=True) if user is None]
-        picks: dict[str, list[Masked]] = {side: [] for side in _names(with_val=with_val)}
-        for number, user in enumerate(users):
-            if user is not None and number not in whole:
-                _add_picks(picks, number, user, sides_of(user))
-        plan = {side: _masked_file(counts, found) for side, found in picks.items()}
-        plans.append(plan | ({NEW_USERS: FilePlan.of_whole_users(counts, sorted(whole))} if new_users else {}))
-    return StagePlan(plans, left_out)
+def _split_samples(files: Sequence[Sized], rule: _Rule, with_val: bool, new_users: float, rng: Random) -> StagePlan:
+    """Draw the new users among all who can be split, then split the others, file by file as they are asked for.
+
+    Holds two bytes a user, and of one file a byte for each sample and side.
+    """
+    sizes = {size: rule.sizes(size) for size in set[int]().union(*(counts.num_samples for counts in files))}
+    able = [bytes(sizes[size] is not None for size in counts.num_samples) for counts in files]
+    new = _draw_new_users(able, new_users, rng)
+
+    def plans() -> Iterator[dict[str, FilePlan]]:
+        for counts, split, whole in zip(files, able, new, strict=True):
+            plan = _split_file(counts, bytes(map(int.__gt__, split, whole)), sizes, rule, with_val)
+            more = {NEW_USERS: FilePlan.of_whole_users(counts, compress(range(len(whole)), whole))} if new_users else {}
+            yield plan | more
+
+    left_out = ((file, user) for file, users in enumerate(able) for user, split in enumerate(users) if not split)
+    dealt = sum(users.count(1) for users in able)
+    return StagePlan(plans(), dealt, list(islice(left_out, NAMED)), sum(map(len, able)) - dealt)
 
 
-def _draw_new_users(sizes: Sequence[Sequence[Sizes | None]], fraction: float, rng: Random) -> list[set[int]]:
-    """Return the users of each file who are kept whole: a random fraction, rounded down, of all files' together."""
-    known = [(file, user) for file, users in enumerate(sizes) for user, size in enumerate(users) if size]
-    new: list[set[int]] = [set() for _ in sizes]
-    for place in rng.sample(range(len(known)), int(fraction * len(known))):
-        file, user = known[place]
-        new[file].add(user)
-    return new
+def _split_file(
+    counts: Sized, users: bytes, sizes: dict[int, Sizes | None], rule: _Rule, with_val: bool
+) -> dict[str, FilePlan]:
+    """Split the samples of the users who are marked; who has nothing for val is not in it."""
+    split = [size for number in compress(counts.num_samples, users) if (size := sizes[number]) is not None]
+    sides = rule.sides(split)
+    plans = {}
+    for side in _names(with_val=with_val):
+        mask, present = sides.translate(_MASKS[side]), users
+        if side == VAL:
+            has = bytes(size.val > 0 for size in split)
+            mask, present = _without(mask, counts, users, has)
+        plans[side] = FilePlan.of_masks(counts, present, mask)
+    return plans
 
 
-def _add_picks(picks: dict[str, list[Masked]], user: int, sizes: Sizes, sides: bytes) -> None:
-    """Add a user to the sides' files; who has nothing for val is not in it."""
-    for side, found in picks.items():
-        if side != VAL or sizes.val:
-            found.append(Masked(user, sides.translate(_MASKS[side])))
+def _without(mask: bytes, counts: Sized, users: bytes, has: bytes) -> tuple[bytes, bytes]:
+    """Return the mask of those of the marked users who have something, and who they are of all users."""
+    if all(has):
+        return mask, users
+    ends = accumulate(compress(counts.num_samples, users), initial=0)
+    parts = [mask[begin:end] for begin, end in compress(pairwise(ends), has)]
+    present = bytearray(users)
+    for user, kept in zip(compress(range(len(users)), users), has, strict=True):
+        present[user] = kept
+    return b"".join(parts), bytes(present)
 
 
-def _masked_file(counts: Counts, picks: Sequence[Masked]) -> FilePlan:
-    users = [pick.user for pick in picks]
-    return FilePlan(
-        users=[counts.users[user] for user in users],
-        num_samples=[pick.mask.count(1) for pick in picks],
-        hierarchies=counts.pick_hierarchies(users),
-        picks=picks,
-    )
+def _draw_new_users(able: Sequence[bytes], fraction: float, rng: Random) -> list[bytes]:
+    """Return who of each file is kept whole: a random fraction, rounded down, of those of all files who are able."""
+    total = sum(users.count(1) for users in able)
+    chosen = iter(choose(rng, [total], [int(fraction * total)], [0]))
+    return [bytes(next(chosen) if split else 0 for split in users) for users in able]

@@ -30,6 +30,9 @@ from fedsynth.stats.figures_models import draw_models
 from fedsynth.stats.heterogeneity import Measures
 from fedsynth.stats.summary import BIN_EDGES, Summary
 
+_MANY = 100_000
+"""Users from which on pictures are drawn one after another."""
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -99,7 +102,8 @@ def save_pictures(folder: Path, name: str, summary: Summary, measures: Measures 
             pictures["models"] = lambda: draw_models(truth, name)
         for kind in {"labels", "models"} - pictures.keys():
             (folder / f"{name}_{kind}.png").unlink(missing_ok=True)
-    with ThreadPoolExecutor() as pool:  # writing a PNG lets the next picture be drawn meanwhile
+    at_once = 1 if summary.users > _MANY else None  # each holds arrays of all users
+    with ThreadPoolExecutor(at_once) as pool:  # writing a PNG lets the next picture be drawn meanwhile
         return list(pool.map(lambda kind: save(pictures[kind](), folder / f"{name}_{kind}.png"), pictures))
 
 

@@ -81,12 +81,14 @@ def draw_labels(table: LabelTable, clusters: Ints | None, name: str) -> Image.Im
 
 def arrange(table: LabelTable, clusters: Ints | None) -> Rows:
     """Return the order of users: by cluster, then majority class, then its share; thinned to at most 500."""
-    cells = np.lexsort((-table.classes, table.counts, table.users))  # each user's last cell is its largest
-    last = np.flatnonzero(np.diff(table.users[cells], append=-1))
-    majority, share = np.full(len(table.sizes), len(table.names)), np.zeros(len(table.sizes))
-    owners = table.users[cells][last]
-    majority[owners] = table.classes[cells][last]
-    share[owners] = table.counts[cells][last] / table.sizes[owners]
+    starts = np.flatnonzero(np.append(True, table.users[1:] != table.users[:-1]))
+    classes, owners = len(table.names), table.users[starts]
+    largest, last = np.divmod(
+        np.maximum.reduceat(table.counts * classes + classes - 1 - table.classes, starts), classes
+    )
+    majority, share = np.full(len(table.sizes), classes), np.zeros(len(table.sizes))
+    majority[owners] = classes - 1 - last  # the first of those that it has most of
+    share[owners] = largest / table.sizes[owners]
     groups = np.zeros(len(table.sizes), np.int64) if clusters is None else clusters
     order = np.lexsort((-share, majority, groups))
     count = min(len(order), MOST_USERS)

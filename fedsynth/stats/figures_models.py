@@ -54,22 +54,22 @@ def draw_models(truth: Truth, name: str) -> Image.Image:
     Models that lie on a line are spread out across it, and those in one point likewise; the axis says so.
     """
     places, shares = principal_components(truth)
+    marked = evenly_picked(len(places))
+    places, sizes = places[marked], np.array(truth.num_samples)[marked]
+    clusters = np.zeros(len(sizes), np.int64) if truth.cluster is None else truth.cluster[marked]
     image, draw = new_canvas()
     shown = np.stack([_spread(len(places), offset) if not share else values for values, share, offset in zip(
         places.T, shares, (2, 3), strict=True)], axis=1)  # fmt: skip
     across, up = _axis(shown[:, 0], LEFT, RIGHT), _axis(shown[:, 1], LOWER, UPPER)
     _draw_frame(image, draw, (across, up), shares)
-    sizes = np.array(truth.num_samples)
-    clusters = np.zeros(len(sizes), np.int64) if truth.cluster is None else truth.cluster
-    marked = evenly_picked(len(sizes))
-    opacity, largest = mark_opacity(len(marked)), int(sizes.max())
-    for user in marked[np.argsort(-sizes[marked], kind="stable")].tolist():  # small ones on top
-        radius = mark_radius(int(sizes[user]), largest, len(marked))
+    opacity, largest = mark_opacity(len(sizes)), max(truth.num_samples)
+    for user in np.argsort(-sizes, kind="stable").tolist():  # small ones on top
+        radius = mark_radius(int(sizes[user]), largest, len(sizes))
         place = across.pixel(shown[user, 0]), up.pixel(shown[user, 1])
         _paste_mark(image, place, radius, int(clusters[user]), opacity)
     draw_title(draw, f"{name}: the users' true models")
-    if len(marked) < len(sizes):
-        note = f"{len(marked):,} of {len(sizes):,} users shown, evenly picked"
+    if len(marked) < len(truth.num_samples):
+        note = f"{len(marked):,} of {len(truth.num_samples):,} users shown, evenly picked"
         draw.text(((LEFT + RIGHT) // 2, UPPER - 24), note, INK, font(22), anchor="mm")
     _draw_legend(image, draw, truth)
     return image

@@ -26,7 +26,7 @@ Label = int | float | str
 class LabelTable:
     """The matrix N of users x classes, without its zeros: entry i says that users[i] has counts[i] of classes[i].
 
-    sizes: [users] all labels of each; names: [classes] the labels, in order.
+    Entries are in the order of users. sizes: [users] all labels of each; names: [classes] the labels, in order.
     """
 
     users: Ints
@@ -114,13 +114,13 @@ class LabelCounter:
         numbers = np.empty(len(names), np.int64)
         numbers[[self._names[name] for name in names]] = np.arange(len(names))
         users, sizes = _whole(self._users), _whole(self._sizes)
-        order = np.argsort(users, kind="stable")
         owners, classes, counts = map(_whole, self._cells)
-        ranks = np.searchsorted(users[order], owners)
-        if (ranks[1:] < ranks[:-1]).any():
-            by_user = np.argsort(ranks, kind="stable")
-            ranks, classes, counts = ranks[by_user], classes[by_user], counts[by_user]
-        return LabelTable(ranks, numbers[classes], counts.astype(np.int64), sizes[order], names)
+        if (users[1:] < users[:-1]).any():
+            order, by_user = np.argsort(users, kind="stable"), np.argsort(owners, kind="stable")
+            users, sizes = users[order], sizes[order]
+            owners, classes, counts = owners[by_user], classes[by_user], counts[by_user]
+        ranks = owners if len(users) and users[-1] == len(users) - 1 else np.searchsorted(users, owners)
+        return LabelTable(ranks, numbers[classes], counts.astype(np.int64), sizes, names)
 
     def _number(self, label: Label) -> int:
         return self._names.setdefault(label, len(self._names))

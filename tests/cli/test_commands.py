@@ -101,6 +101,58 @@ def test_unknown_option_is_an_error_that_suggests_the_nearest(args: list[str], n
     assert f"did you mean {nearest}?" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("-k 5 --spltseed 4", "--spltseed 4 has no effect without -t"),
+        ("-k 5 --smplseed 4", "--smplseed 4 has no effect without -s"),
+        ("-k 5 --name shakespeare", "--name shakespeare has no effect without -t"),
+        ("-k 5 --workers 2", "--workers 2 has no effect on data in one file; generate with -num-shards to have more"),
+        ("-k 5 --workers 2 --name synthetic", "--workers 2 has no effect on data in one file"),
+    ],
+)
+def test_other_options_without_effect_are_pointed_out_too(line: str, note: str, tmp_path: Path) -> None:
+    generate(tmp_path)
+    message = fedsynth(tmp_path, "preprocess", *line.split()).stderr
+    assert message.startswith(f"fedsynth: {note}")
+    assert message.count("\n") == 1
+
+
+def test_one_user_is_not_several(tmp_path: Path) -> None:
+    generate(tmp_path, 1)
+    assert "rem_user_data: 1 user, " in fedsynth(tmp_path, "preprocess", "-k", 5).stdout
+
+
+def test_option_of_another_process_says_of_which(tmp_path: Path) -> None:
+    message = fedsynth(tmp_path, "generate", "-num-tasks", 5, "-iid", check=2).stderr
+    assert "-iid makes no sense with -model leaf" in message
+    assert message.endswith("leave it out, or use -model fedprox\n")
+
+
+@pytest.mark.parametrize("option", ["-noise", "-beta", "-mean-samples", "-min-samples", "-label-noise"])
+def test_bounds_name_the_option(option: str, tmp_path: Path) -> None:
+    model = {"-beta": "fedprox", "-label-noise": "shifts"}.get(option, "leaf")
+    classes = ("-num-classes", 1) if model == "shifts" else ()
+    value = {"-mean-samples": "nan", "-min-samples": 0, "-label-noise": 0.5}.get(option, "1e308")
+    result = fedsynth(tmp_path, "generate", "-num-tasks", 5, "-model", model, *classes, option, value, check=2)
+    assert result.stderr.startswith(f"fedsynth: {option} is ")
+
+
+@pytest.mark.parametrize("dashes", ["-", "--"])
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("verify sums {}data-dir=nowhere", "data-dir"),
+        ("generate {}num-tasks 0", "num-tasks"),
+        ("generate -num-tasks 5 {}seed=-5", "seed"),
+    ],
+)
+def test_errors_name_options_as_they_were_typed(line: str, option: str, dashes: str, tmp_path: Path) -> None:
+    (tmp_path / "sums").touch()
+    message = fedsynth(tmp_path, *line.format(dashes).split(), check=None).stderr
+    assert f" {dashes}{option}" in message
+
+
 def test_users_left_out_are_counted_and_ten_are_named(tmp_path: Path, write_leaf: WriteLeaf) -> None:
     write_leaf({"large": ([1, 2], [1, 2]), **{f"small{number}": ([1], [1]) for number in range(12)}})
     result = fedsynth(tmp_path, "preprocess", "-t", "sample")

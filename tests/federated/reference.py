@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import multiprocessing
 import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
 
+import pytest
+
 
 @functools.cache
 def pfl() -> SimpleNamespace:
-    """Import pfl-research and return its names. It warns, and sets a start method, that are none of our business."""
+    """Import pfl-research and return its names. It warns, and sets a start method, that are none of our business.
+
+    The test is skipped where it is not installed: it has no version for Python 3.13.
+    """
+    if importlib.util.find_spec("pfl") is None:
+        pytest.skip("pfl-research is not installed")
     method = multiprocessing.get_start_method(allow_none=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -378,6 +378,40 @@ def test_what_would_be_taken_for_something_else_is_refused(make: Program, messag
         make(federated)
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda m: m.DatasetSplit(m.Dataset(SLICES[3]), m.Dataset(SLICES[3])).split(fraction=0.5),
+        lambda m: m.DatasetSplit(m.Dataset(SLICES[3]), m.Dataset(SLICES[3])).split(min_val_size=1),
+        lambda m: m.FederatedDatasetMixture([0.5, 0.5], [m.FederatedDataset.from_slices(SLICES, lambda: 3)]),
+        lambda m: m.PyTorchDataDataset(Samples(), sampler=[2, 1]).get_worker_partition(),
+        lambda m: pytorch_users(m, batch_size=2),
+        lambda m: m.DirichletDataSampler(np.ones(3), np.arange(2)),
+        lambda m: m.CrossSiloUserSampler("random"),
+        lambda m: m.CrossSiloUserSampler.assign_silo_to_process(2, 3, 1),
+    ],
+)
+def test_what_pfl_finds_by_an_assertion_can_be_caught_as_one(act: Program) -> None:
+    with pytest.raises(AssertionError):
+        act(pfl())
+    with pytest.raises(AssertionError) as caught:
+        act(federated)
+    assert isinstance(caught.value, UsageError)
+
+
+def test_the_dirichlet_sampler_asks_numpy_as_pfl_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may put functions of its own in NumPy's, as pfl's own tests do."""
+
+    def program(m: Any) -> Any:
+        with monkeypatch.context() as patched:
+            patched.setattr(np.random, "dirichlet", lambda *, alpha: alpha / alpha.sum())
+            patched.setattr(np.random, "multinomial", lambda n, *, pvals: (n * pvals).astype(int))
+            patched.setattr(np.random, "choice", lambda a, *, size, replace=True: a[:size])
+            return plain(m.DirichletDataSampler(np.array([1.0, 3.0]), np.arange(40) % 2)(8))
+
+    assert same(program) == [0, 2, 1, 3, 5, 7, 9, 11]
+
+
 def test_seeds_and_ids_can_be_drawn_alone() -> None:
     def program(m: Any) -> Any:
         users = m.FederatedDataset.from_slices(SLICES, m.get_user_sampler("random", USERS))
@@ -398,6 +432,7 @@ def storages(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Any], 
 
 
 def test_user_states_are_kept_by_user_and_key(storages: Callable[[Any], Any]) -> None:
+    pfl()
     from pfl.exception import UserNotFoundError
 
     def program(m: Any) -> Any:

@@ -31,8 +31,9 @@ def test_there_is_a_block_for_each_framework() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=["readme", "numpy", "torch", "pfl"])
 def test_blocks_run(folder: Path, block: str) -> None:
-    if "import torch" in block:
-        pytest.importorskip("torch")
+    for package in ("torch", "pfl"):
+        if f"import {package}" in block or f"from {package}" in block:
+            pytest.importorskip(package)
     result = subprocess.run(
         [sys.executable, "-c", block],
         cwd=folder,

@@ -41,6 +41,7 @@ FRAMEWORK = "import pfl.model.pytorch\n"
 
 @functools.cache
 def expected() -> str:
+    pytest.importorskip("pfl")
     return run(QUIET + FRAMEWORK + PROGRAM)
 
 
@@ -52,6 +53,7 @@ def test_sed_is_the_whole_migration() -> None:
 
 
 def test_replacing_pfl_gives_a_program_these_classes_and_pfls_algorithms_too() -> None:
+    pytest.importorskip("pfl")
     script = f"""{QUIET}
 from fedsynth import replace_pfl
 replace_pfl()
@@ -71,6 +73,7 @@ else:
 
 
 def test_replacing_pfl_is_undone_after_the_block() -> None:
+    pytest.importorskip("pfl")
     script = f"""{QUIET}
 import sys
 import fedsynth.federated as f

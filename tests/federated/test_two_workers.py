@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
+pytest.importorskip("pfl")
 
 from tests.commands import ROOT, environment
 

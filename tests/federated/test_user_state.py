@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedsynth.errors import DataError, FedsynthError
+from fedsynth.errors import DataError, FedsynthError, UsageError
 from fedsynth.federated import DiskUserStateStorage, InMemoryUserStateStorage, UserNotFoundError
 from fedsynth.federated.user_state import _file_name
 
@@ -58,7 +58,7 @@ def test_clearing_leaves_what_is_not_a_state(tmp_path: Path) -> None:
 def test_a_state_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     storage = DiskUserStateStorage(tmp_path)
     storage.save_state({"n": 1}, "u")
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises(UsageError, match="the state of user 'u' can't be pickled"):
         storage.save_state({"n": lambda: 0}, "u")
     assert storage.load_state("u") == {"n": 1}
     assert len(list(tmp_path.iterdir())) == 1

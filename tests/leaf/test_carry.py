@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from fedsynth import system
 from fedsynth.errors import DataError
-from fedsynth.leaf import carry, reader
+from fedsynth.leaf import reader
 from fedsynth.leaf.carry import CopyJob, carry_out
-from fedsynth.leaf.plan import FilePlan, Masked, Pooled
-from fedsynth.leaf.reader import IndexJob, LeafIndex, SampleReader, index_file, read_index
+from fedsynth.leaf.offsets import LeafIndex
+from fedsynth.leaf.plan import FilePlan, PooledUsers
+from fedsynth.leaf.reader import IndexJob, SampleReader, index_file, read_index
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import FileStamp, stamp_file
 from tests.conftest import WriteLeaf
@@ -57,12 +59,12 @@ def whole(index: LeafIndex) -> FilePlan:
 
 
 def masked(index: LeafIndex) -> FilePlan:
-    users = range(len(index.counts.users))
-    return FilePlan(["a", "b"], [1, 1], None, [Masked(user, b"\1\0") for user in users])
+    return FilePlan.of_masks(index.counts, [True, True], b"\1\0\1\0")
 
 
 def pooled(index: LeafIndex) -> FilePlan:
-    return FilePlan(["0", "1"], [2, 1], None, [Pooled(array("q", [0, 2])), Pooled(array("q", [3]))])
+    sizes = array("q", [2, 1])
+    return FilePlan(sizes, PooledUsers(array("q", [0, 2, 3]), sizes), first_name=0)
 
 
 PLANS = pytest.mark.parametrize("plan", [whole, masked, pooled], ids=lambda f: f.__name__)
@@ -196,7 +198,7 @@ def test_a_copy_of_a_file_that_changes_is_an_error(
         elif not late:
             raise FileNotFoundError(errno.ENOENT, "gone", str(source))
 
-    monkeypatch.setattr(carry.shutil, "copyfile", changing)
+    monkeypatch.setattr(system.shutil, "copyfile", changing)
     target = tmp_path / "out.json"
     with pytest.raises((DataError, FileNotFoundError), match=r"changed while it was read|is gone|gone"):
         carry_out(CopyJob(exact[0], {target: whole(exact[0])}, exact[1]))
@@ -205,7 +207,7 @@ def test_a_copy_of_a_file_that_changes_is_an_error(
 def test_a_copy_that_is_cut_off_is_an_error(
     exact: tuple[LeafIndex, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carry.shutil, "copyfile", lambda source, target: target.write_bytes(b'{"users": ['))
+    monkeypatch.setattr(system.shutil, "copyfile", lambda source, target: target.write_bytes(b'{"users": ['))
     target = tmp_path / "out.json"
     with pytest.raises(OSError, match="bytes were copied") as caught:
         carry_out(CopyJob(exact[0], {target: whole(exact[0])}, exact[1]))

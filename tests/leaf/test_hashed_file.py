@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedsynth.leaf import hashed_file
+from fedsynth.leaf import hashed_file, lane
 from fedsynth.leaf.hashed_file import HashedFile
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import BLOCK, FileState, stamp_file
@@ -27,7 +28,8 @@ SECONDS = 60
 
 @pytest.fixture(autouse=True)
 def all_ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(hashed_file, "_PATIENCE", 0.05)
+    monkeypatch.setattr(hashed_file, "PATIENCE", 0.05)
+    monkeypatch.setattr(lane, "PATIENCE", 0.05)
     before, start = threading.active_count(), time.monotonic()
     yield
     assert threading.active_count() == before
@@ -319,3 +321,26 @@ def test_pieces_of_any_size_make_their_file(
     assert stamp.md5 == hashlib.md5(data).hexdigest()
     assert state == path_state
     path.unlink()
+
+
+def test_what_comes_just_when_the_wait_for_it_gives_up_is_done() -> None:
+    """As on a busy machine: the thread sleeps between the end of its wait and the look at whether all is over."""
+    done: list[int] = []
+    doing = lane.Lane("lane", done.append, pytest.fail)
+
+    class Late(queue.SimpleQueue[Any]):
+        waits = 0
+
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            if block:
+                self.waits += 1
+                if self.waits == 1:
+                    doing.put(7)
+                    doing._ended = True
+                    raise queue.Empty
+            return super().get(block, timeout)
+
+    doing._things = Late()
+    doing.start()
+    doing.end()
+    assert done == [7]

@@ -48,13 +48,13 @@ def test_reading_one_user_holds_one_user(write_leaf: WriteLeaf) -> None:
 def walked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that are walked through, each time."""
     walked: list[Path] = []
-    users = LeafWalk.users
+    users = LeafWalk.users_and_runs
 
-    def counted(walk: LeafWalk) -> Any:
+    def counted(walk: LeafWalk, read: Any) -> Any:
         walked.append(walk.path)
-        return users(walk)
+        return users(walk, read)
 
-    monkeypatch.setattr(LeafWalk, "users", counted)
+    monkeypatch.setattr(LeafWalk, "users_and_runs", counted)
     return walked
 
 

@@ -16,7 +16,11 @@ from tests.conftest import WriteLeaf
 def test_index_tells_users_counts_and_offsets(write_leaf: WriteLeaf) -> None:
     path = write_leaf({"a": ([1, 2], [0, 1]), "é": ([3], [1])}, hierarchies=["h", "i"])
     index = read_index(path)
-    assert (index.counts.users, index.counts.num_samples, index.counts.hierarchies) == (["a", "é"], [2, 1], ["h", "i"])
+    assert (list(index.counts.users), list(index.counts.num_samples), index.counts.hierarchies) == (
+        ["a", "é"],
+        [2, 1],
+        ["h", "i"],
+    )
     data = path.read_bytes()
     texts = [data[at : at + size] for at, size in zip(index.offsets, index.sizes, strict=True)]
     assert texts == [b'{"x": [1, 2], "y": [0, 1]}', b'{"x": [3], "y": [1]}']
@@ -37,7 +41,7 @@ def test_keys_may_come_in_any_order(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     content = {"user_data": {"a": {"x": [1], "y": [2]}}, "version": {"n": 1}, "num_samples": [1], "users": ["a"]}
     path.write_text(json.dumps(content, indent=2))
-    assert read_index(path).counts.users == ["a"]
+    assert list(read_index(path).counts.users) == ["a"]
     assert read_head(path)["num_samples"] == [1]
 
 

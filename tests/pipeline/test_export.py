@@ -158,7 +158,7 @@ def test_columns_have_the_type_that_holds_all_users(x: list[Any], kind: str, tmp
     assert table["x"].to_pylist() == x
     assert table["user_id"].to_pylist() == [1, 2]
     assert (result.folders[0].users, result.folders[0].samples) == (2, 2)
-    assert "1 users without samples are not in it" in result.notes[0]
+    assert "1 user without samples left out" in result.notes[0]
 
 
 def test_float32_is_half_as_large_and_rounded(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_folders_are_splits_of_their_names(cwd: Path, tmp_path: Path) -> None:
 
 
 def test_pfllib_has_objects_where_shapes_differ(tmp_path: Path) -> None:
-    users = {"a": ([[1, 2], [3]], ["u", "v"]), "b": ([[4.5], [5.5]], ["v", "v"])}
+    users = {"none": ([], []), "a": ([[1, 2], [3]], ["u", "v"]), "b": ([[4.5], [5.5]], ["v", "v"])}
     for side in ("train", "test"):
         write(tmp_path, users).rename(tmp_path / "data" / side)
         (tmp_path / "data" / side).rename(tmp_path / "moved.json")
@@ -272,7 +272,7 @@ def test_pfllib_refuses_users_on_one_side_alone(cwd: Path, tmp_path: Path) -> No
     for side, name in (("train", "own.json"), ("test", "other.json")):
         (tmp_path / "data" / side).mkdir()
         (tmp_path / name).rename(tmp_path / "data" / side / name)
-    with pytest.raises(DataError, match='data/test: no samples of 1 users of train, such as "b"'):
+    with pytest.raises(DataError, match='data/test: no samples of 1 user of train, such as "b"'):
         export(tmp_path, to="pfllib")
     with pytest.raises(UsageError, match="PFLlib reads train and test"):
         export(tmp_path, to="pfllib", folders=["train"])

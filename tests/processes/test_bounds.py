@@ -84,11 +84,11 @@ def test_large_floats_are_written_as_repr_writes_them(value: float) -> None:
         ("-num-tasks 3 -num-dim 99999999999999999999", "-num-dim is 99999999999999999999, expected 1 to 1,000,000"),
         ("-num-tasks 3 -num-classes 99999999999999999999", "-num-classes is 99999999999999999999, expected 1 to"),
         ("-num-tasks 3 -num-classes 1000 -num-dim 1000000", "make a model of 1,000,001,000 numbers"),
-        ("-num-tasks 3 -model fedprox -beta 1e308", "beta is 1e+308, expected a standard deviation, 0 to 1e+100"),
+        ("-num-tasks 3 -model fedprox -beta 1e308", "-beta is 1e+308, expected a standard deviation, 0 to 1e+100"),
         ("-num-tasks 3 -model fedprox -alpha 1e308", "alpha is 1e+308"),
-        ("-num-tasks 3 -noise 1e308", "noise is 1e+308, expected a standard deviation, 0 to 1e+100"),
-        ("-num-tasks 3 -model-spread inf", "model_spread is inf"),
-        ("-num-tasks 3 -cluster-spread 1e101", "cluster_spread is 1e+101"),
+        ("-num-tasks 3 -noise 1e308", "-noise is 1e+308, expected a standard deviation, 0 to 1e+100"),
+        ("-num-tasks 3 -model-spread inf", "-model-spread is inf"),
+        ("-num-tasks 3 -cluster-spread 1e101", "-cluster-spread is 1e+101"),
     ],
 )
 def test_what_is_not_possible_is_one_sentence(options: str, said: str, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ from fedsynth.stats.figures_labels import (
     scale_top,
 )
 from fedsynth.stats.figures_models import COLOURS as MARK_COLOURS
-from fedsynth.stats.figures_models import SHAPES, draw_models, mark_opacity, mark_radius
+from fedsynth.stats.figures_models import MOST_MARKS, SHAPES, draw_models, evenly_picked, mark_opacity, mark_radius
 from fedsynth.stats.labels import Label, LabelCounter, LabelTable
 from fedsynth.stats.summary import BIN_EDGES, summarize
 from fedsynth.truth import Truth, true_models
@@ -292,6 +292,11 @@ def test_thinned_rows_are_picked_evenly() -> None:
     assert majority == sorted(majority)
 
 
+def test_of_classes_that_a_user_has_as_much_of_the_first_is_their_majority() -> None:
+    table = counted([[2, 2, 0, 0], [1], [2, 1, 1, 2, 0], [2]])
+    assert arrange(table, None).users == [0, 1, 2, 3]
+
+
 def test_users_without_samples_have_empty_rows() -> None:
     table = counted([[1, 1], [], [0]])
     image, rows = draw_labels(table, None, "x"), arrange(table, None)
@@ -446,3 +451,21 @@ def test_clusters_differ_in_shape_or_clearly_in_grey() -> None:
     pairs = {(MARK_COLOURS[number % len(MARK_COLOURS)], SHAPES[number % len(SHAPES)]) for number in range(40)}
     assert len(pairs) == 40
     assert len({SHAPES[number % len(SHAPES)] for number in range(5)}) == 5
+
+
+@pytest.mark.parametrize("users", [1, 2, MOST_MARKS, MOST_MARKS + 1, 3 * MOST_MARKS + 7, 10**7])
+def test_marks_are_of_evenly_picked_users(users: int) -> None:
+    picked = evenly_picked(users)
+    assert len(picked) == min(users, MOST_MARKS)
+    assert picked[0] == 0
+    assert picked[-1] < users
+    steps = np.diff(picked)
+    assert len(steps) == 0 or 1 <= steps.min() <= steps.max() <= steps.min() + 1
+
+
+def test_picture_of_many_models_says_how_many_it_shows() -> None:
+    rng = np.random.default_rng(0)
+    few, many = ((rng.normal(size=(users, 2, 2)), [5] * users) for users in (MOST_MARKS, MOST_MARKS + 1))
+    notes = [draw_models(truth_of(*models), "x").crop((150, 70, 950, 104)).convert("L") for models in (few, many)]
+    assert notes[0].getextrema() == (255, 255)
+    assert notes[1].getextrema()[0] < 100

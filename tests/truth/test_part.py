@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 
 from fedsynth.records.stamp import FileStamp
 from fedsynth.truth import TruthGatherer, TruthWriter, load_truth
+from tests.commands import appeared, contents, fedsynth, leftovers, start
 
 STAMP = FileStamp(3, 5, "0" * 32)
 
@@ -71,3 +75,19 @@ def test_users_of_any_names_and_number_are_written_as_numpy_does(tmp_path: Path)
         assert file["user_ids"].tolist() == users
         assert file["num_samples"].tolist() == sizes
     assert load_truth(tmp_path / "truth.npz").user_ids == users
+
+
+def test_parts_of_a_run_that_was_killed_vanish_with_it(tmp_path: Path) -> None:
+    """Users of Synthetic(alpha, beta) have models of their own, which workers write beside the draft's folders."""
+    command = ("generate", "-model", "fedprox", "-num-tasks", 400, "-num-shards", 8, "-num-dim", 20)
+    command = (*command, "-stream", "independent", "-workers", 2)
+    for _ in range(3):
+        process = start(tmp_path, *command, start_new_session=True)
+        while not appeared(tmp_path, "data/.fedsynth/making/*/passing/*") and process.poll() is None:
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+        assert contents(tmp_path) == {}
+    fedsynth(tmp_path, *command)
+    assert leftovers(tmp_path) == []
+    assert len(load_truth(tmp_path / "meta/truth.npz").user_ids) == 400

@@ -95,13 +95,15 @@ class ShiftsParameters:
 
     def _check_dims(self) -> None:
         if self.num_dim < 2:
-            raise UsageError(f"num_dim is {self.num_dim}, expected at least 2, which decide the class")
+            raise UsageError(f"{named('num_dim')} is {self.num_dim}, expected at least 2, which decide the class")
         if not 2 <= self.deciding <= self.num_dim:
-            raise UsageError(f"concept_dims is {self.deciding}, expected 2 to num_dim, {self.num_dim}")
+            raise UsageError(
+                f"{named('concept_dims')} is {self.deciding}, expected 2 to {named('num_dim')}, {self.num_dim}"
+            )
         if self.feature_shift and self.deciding == self.num_dim:
             raise UsageError(
-                f"feature_shift is {self.feature_shift:g}, which moves dimensions that don't decide the class, but "
-                f"concept_dims, {self.deciding}, are all; use less of them"
+                f"{named('feature_shift')} is {self.feature_shift:g}, which moves dimensions that don't decide the "
+                f"class, but {named('concept_dims')}, {self.deciding}, are all; use less of them"
             )
 
     def _check_given_sizes(self) -> None:
@@ -133,7 +135,9 @@ class ShiftsParameters:
         if not 0 <= self.feature_shift < 1:
             raise UsageError(f"feature_shift is {self.feature_shift:g}, expected a share of the variance, 0 to below 1")
         if self.label_noise and self.num_classes == 1:
-            raise UsageError(f"label_noise is {self.label_noise:g}, which takes two classes or more; leave it out")
+            raise UsageError(
+                f"{named('label_noise')} is {self.label_noise:g}, which takes two classes or more; leave it out"
+            )
 
     def _check_range(self, name: str, low: float, high: float, words: str = "") -> None:
         value = getattr(self, name)

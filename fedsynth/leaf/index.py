@@ -273,7 +273,7 @@ def _decode_value(scanner: Scanner, key: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise scanner.error(f'"{_shown(key)}" can not be read ({error})', offset) from error
     if key == "num_samples" and isinstance(value, list):
-        whole = [count for count in value if isinstance(count, int)]
+        whole = value if {*map(type, value)} <= {int} else [count for count in value if isinstance(count, int)]
         if not -(10**_COUNT_DIGITS) < min(whole, default=0) <= max(whole, default=0) < 10**_COUNT_DIGITS:
             raise scanner.error(f'"num_samples" holds a number of more than {_COUNT_DIGITS} digits', offset)
     return value

@@ -71,7 +71,7 @@ PROCESSES = {
 
 
 _DERIVED = ("mean_size", "concept_dims")
-"""Parameters whose defaults hang on others: said in any case."""
+"""Parameters whose defaults depend on others: said in any case."""
 
 
 def arguments(parameters: AnyParameters) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def test_the_mean_size_stays_while_sigma_moves(mean: float, least: int, most: in
 
 
 @pytest.mark.parametrize("alpha", [1e-9, 0.01, 0.5, 3.0, 1e3, 1e9])
-def test_class_shares_follow_dirichlets_law(alpha: float) -> None:
+def test_class_shares_follow_dirichlets_distribution(alpha: float) -> None:
     pooled = pooled_shares(3, 4.0)
     assert pooled[0] / pooled[2] == pytest.approx(4)
     shares = np.array([draw_shares(RandomState(PCG64(seed)), pooled, alpha) for seed in range(4000)])
@@ -206,7 +206,7 @@ def test_rejection_draws_x_given_y() -> None:
 
 
 @pytest.mark.parametrize(("dims", "classes"), [(3, 2), (20, 5), (9, 9), (4, 7), (20, 20)])
-def test_a_class_drawn_by_itself_follows_the_same_law(dims: int, classes: int) -> None:
+def test_a_class_drawn_by_itself_follows_the_same_distribution(dims: int, classes: int) -> None:
     """Whether there is room for all directions or not, as if of many candidates those of the class were kept."""
     model = RandomState(3).standard_normal((dims, classes))
     model /= np.sqrt((model**2).sum(axis=0))

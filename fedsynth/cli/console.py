@@ -57,8 +57,9 @@ def show_result(result: StageResult) -> None:
     if record.left_out.count:
         count, users = record.left_out.count, record.left_out.users
         more = ", ..." if count > len(users) else ""
-        left_out = f"{counted(count, 'user')} with too few samples to split"
-        warn(f"{record.stage}: {left_out} left out: {', '.join(users)}{more}")
+        warn(
+            f"{record.stage}: dropped {counted(count, 'user')} with too few samples to split: {', '.join(users)}{more}"
+        )
 
 
 def show_differences(differences: Differences) -> None:
@@ -66,7 +67,7 @@ def show_differences(differences: Differences) -> None:
     for kind in ("changed", "missing", "new"):
         for path in getattr(differences, kind):
             say(f"{kind}: {printable(path)}")
-    say(f"{differences.same} files match")
+    say(f"{counted(differences.same, 'file')} {'matches' if differences.same == 1 else 'match'}")
 
 
 def warn(message: str) -> None:

@@ -66,8 +66,8 @@ class _Said:
         return cls(x, y, classes, "not to be had: it or the data is damaged" if truth is None else reason)
 
 
-def _tried(ask: Callable[[], Any], default: Any) -> Any:
+def _tried(look: Callable[[], Any], default: Any) -> Any:
     try:
-        return ask()
+        return look()
     except (FedsynthError, OSError):
         return default

@@ -25,8 +25,8 @@ def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | Non
 
     args: without the program's name, sys.argv's if None; defaults: by command, then by option. Results that standard
     output has no room for fail the command at its end, when all the rest is done; where it is closed, or nobody reads
-    it any more (`| head -1`), they are left out without a word. From the end of the process on, Ctrl-C is ignored; a
-    caller who goes on has it, and all else that is the process's, as it was.
+    it any more (`| head -1`), the rest is silently dropped. From the end of the process on, Ctrl-C is ignored; a caller
+    who goes on has it, and all else that is the process's, as it was.
     """
     status = 1
     try:

@@ -44,8 +44,8 @@ def own_streams(seed: int, key: int, numbers: range) -> Iterator[RandomState]:
     for start in range(numbers.start, numbers.stop, _AT_ONCE):
         several = np.arange(start, min(start + _AT_ONCE, numbers.stop))
         words = seed_words(seed, key, several)
-        for row in range(len(words)):
-            yield _open(words[row])
+        for number in range(len(words)):
+            yield _open(words[number])
 
 
 def seed_words(seed: int, key: int, numbers: NDArray[Any]) -> Words:

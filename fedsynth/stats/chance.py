@@ -20,6 +20,8 @@ MOST_TERMS, MOST_CELLS = 20_000_000, 500_000
 PRECISION = 0.0002
 """Standard error at which the mean of shuffles is exact enough for three digits."""
 LEAST_SHUFFLES, MOST_SHUFFLES, MOST_DRAWS = 8, 400, 10_000_000
+ENOUGH_DRAWS = 2_000_000
+"""Random numbers of two or more shuffles after which their spread tells: of so many users and classes it is tiny."""
 
 _BLOCK = 1 << 16
 
@@ -150,11 +152,12 @@ def redistribute(margins: Margins, rng: Generator) -> Iterator[tuple[int, Ints]]
 def mean_of_shuffles(shuffled: Iterator[Sequence[float]], draws: int) -> Floats:
     """Return the mean of values that shuffles give, as many as three digits need. draws: random numbers of one.
 
-    Stops when every mean's standard error is below 0.0002, after 400 shuffles, or, but not before the second, after ten
-    million random numbers.
+    Stops when every mean's standard error, as the first eight, or two million random numbers, tell it, is below 0.0002,
+    after 400 shuffles, or after ten million random numbers; never before the second.
     """
     most = min(MOST_SHUFFLES, max(2, MOST_DRAWS // draws))
-    values = [next(shuffled) for _ in range(min(LEAST_SHUFFLES, most))]
+    least = min(LEAST_SHUFFLES, max(2, ENOUGH_DRAWS // draws))
+    values = [next(shuffled) for _ in range(min(least, most))]
     while len(values) < most and np.std(values, axis=0, ddof=1).max() > PRECISION * math.sqrt(len(values)):
         values.append(next(shuffled))
     return np.asarray(np.mean(values, axis=0))

@@ -338,13 +338,14 @@ def test_given_sizes_are_had_and_change_no_other_draw(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("-sizes 5,4", "-sizes has 2 numbers, expected num_tasks, 3"),
+        ("-sizes 5,4", "-sizes has 2 numbers, expected -num-tasks, 3"),
         ("-sizes 5,0,4", "-sizes has 0, expected numbers of samples, 1 to"),
         ("-sizes 5,4,-1", "-sizes has -1, expected numbers of samples"),
         ("-sizes 5,4,3 -mean-size 9", "-sizes is given, and -mean-size, which would choose others"),
         ("-sizes 5,4,3 -sigma-samples 2", "-sizes is given, and -sigma-samples, which"),
         ("-sizes 5,4,3 -target quantity.gini=0.3", "-sizes is given, and quantity.gini would choose others"),
         ("-sizes there.txt", "-sizes is 'there.txt', which is no list and no file (No such file"),
+        ("--sizes there.txt", "--sizes is 'there.txt', which is no list and no file"),
         ("-sizes .", "is no list and no file"),
         ("-sizes wrong.txt", "wrong.txt: invalid literal"),
     ],
@@ -381,7 +382,7 @@ def test_parameters_that_would_choose_other_sizes_are_errors() -> None:
     [
         ("-noise 1", "-noise makes no sense with -model shifts"),
         ("-stream leaf", "-stream is 'leaf', expected independent"),
-        ("-concept-within 0.9", "expected a disagreement from 0 to"),
+        ("-concept-within 0.9", "-concept-within is 0.9, expected a disagreement from 0 to"),
     ],
 )
 def test_options_that_shifts_has_not_are_errors(options: str, said: str, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from fedsynth.partitioners.minimum import meet_minimum
 from fedsynth.partitioners.request import SCHEMES, Request
 from fedsynth.partitioners.sizes import assign_by_size
 from fedsynth.partitioners.swaps import draw_clusters, draw_swaps
+from fedsynth.words import counted
 
 Sizes = NDArray[np.int64]
 
@@ -81,9 +82,9 @@ def assign_sorted(totals: Sizes, request: Request) -> UserOf:
         raise UsageError(f"{named('users')} is {num_users:,}, expected at most {num_samples:,}, the number of samples")
     if num_users * request.min_samples > num_samples:
         raise UsageError(
-            f"{named('min_samples')} is {request.min_samples:,} for {num_users:,} users, expected at most "
-            f"{num_samples // num_users:,}: there are {num_samples:,} samples; or at most "
-            f"{num_samples // request.min_samples:,} users"
+            f"{named('min_samples')} is {request.min_samples:,} for {counted(num_users, 'user')}, expected at most "
+            f"{num_samples // num_users:,}: there are {counted(num_samples, 'sample')}; or at most "
+            f"{counted(num_samples // request.min_samples, 'user')}"
         )
     user_of = _ASSIGNERS[request.scheme](totals, request)
     return meet_minimum(user_of, num_users, request.min_samples, request.seed)

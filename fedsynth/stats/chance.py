@@ -21,7 +21,7 @@ PRECISION = 0.0002
 """Standard error at which the mean of shuffles is exact enough for three digits."""
 LEAST_SHUFFLES, MOST_SHUFFLES, MOST_DRAWS = 8, 400, 10_000_000
 ENOUGH_DRAWS = 2_000_000
-"""Random numbers of two or more shuffles after which their spread tells: of so many users and classes it is tiny."""
+"""Random numbers of two or more shuffles after which their spread tells: with many users and classes it is tiny."""
 
 _BLOCK = 1 << 16
 

@@ -15,6 +15,7 @@ from fedsynth.errors import DataError
 from fedsynth.stats.blocks import UserBlock
 from fedsynth.stats.picks import InOrder, Picks, draw_probe
 from fedsynth.truth import Truth, true_models
+from fedsynth.words import counted
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -115,7 +116,7 @@ class ConceptMeter:
         labels = np.asarray(y if set(map(type, y)) == {int} else [-1])  # texts may be of any length
         features, classes = model.shape[0] - 1, model.shape[1]
         if x.shape[1] != features:
-            raise self._foreign(user, f"{x.shape[1]} features where its models have {features}")
+            raise self._foreign(user, f"{counted(x.shape[1], 'feature')} where its models have {features}")
         if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= classes:
             raise self._foreign(user, f"labels that are not 0 to {classes - 1}")
         return labels

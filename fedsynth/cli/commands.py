@@ -201,7 +201,7 @@ def clean(data_dir: Path) -> None:
 
 
 def _stages(**options: Any) -> list[Stage]:
-    """Return the stages that are asked for, in their order; options without a stage that they are for are said."""
+    """Return the stages that are asked for, in their order; warn of options whose stage is not asked for."""
     stages = choose_stages(**options)
     for flag, value, needed, stage in (
         ("--sf", options["fraction"], "-s", options["sample"]),

@@ -91,7 +91,7 @@ def fit(
 
 
 def _keep_sizes(sizes: Sequence[int], file: Path) -> str | None:
-    """Write sizes into a file if they are many, and return its name. Raises UsageError if something else is there."""
+    """Write sizes into a file if there are many, and return its name. Raises UsageError if something else is there."""
     if len(sizes) <= _LISTED:
         return None
     text = "".join(f"{size}\n" for size in sizes)

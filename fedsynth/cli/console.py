@@ -45,7 +45,7 @@ def progress_bar(what: str, users: int, *, unit: str = "user") -> Iterator[Progr
 
 
 def show_result(result: StageResult) -> None:
-    """Print what became of a stage on standard output, and what to look at on standard error."""
+    """Print the result of a stage on standard output, and what needs attention on standard error."""
     record = result.record
     seed = "" if record.seed is None else f" (seed {record.seed})"
     for name, after in record.after.items():
@@ -71,13 +71,13 @@ def show_differences(differences: Differences) -> None:
 
 
 def warn(message: str) -> None:
-    """Print one line on standard error, whatever names of users and files hold."""
+    """Print one line on standard error, as `printable` has it."""
     with contextlib.suppress(OSError):  # closed or full: there is nowhere else to say it
         click.echo(f"fedsynth: {printable(message)}", err=True)
 
 
 def printable(text: str) -> str:
-    """Return text in which whatever names of users and files hold can do nothing to a terminal."""
+    """Return text with unprintable characters escaped, so that names of users and files can't control a terminal."""
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 

@@ -136,5 +136,5 @@ def generate(
 
 
 def _given(context: click.Context, options: dict[str, Any]) -> list[str]:
-    """Return the options on the command line; what main.py says of clusters is for the process that has any."""
+    """Return the options that were typed; main.py's constant of clusters is only for processes that have clusters."""
     return [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]

@@ -63,7 +63,7 @@ def stats(
 
 
 def _together(pictures: Sequence[Path]) -> str:
-    """Return paths that differ in the end of their names as one, as shells write it; the first is the histogram's."""
+    """Return paths that differ in the end of their names as one, in a shell's braces; the first is the histogram's."""
     here = Path.cwd()
     names = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in pictures]
     start = names[0].removesuffix("hist.png")

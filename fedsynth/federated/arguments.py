@@ -48,7 +48,7 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> UsageError:
 
 
 def check_description(user_id: Any, **others: Any) -> None:
-    """Raise UsageError for a user_id that can be no one's, and for others that are neither a dict nor None."""
+    """Raise UsageError for a user_id that can't be a key, and for other arguments that are neither a dict nor None."""
     try:
         hash(user_id)
     except TypeError:

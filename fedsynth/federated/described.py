@@ -20,7 +20,7 @@ _UNKNOWN = "not known"
 
 
 def describe(dataset: LeafDataset) -> str:
-    """Return one line. Raises nothing: what damage hides is not said."""
+    """Return one line. Raises nothing: what can't be read is omitted."""
     said = _Said.of(dataset)
     parts = [counted(len(dataset), "user"), counted(sum(dataset.num_samples), "sample")]
     if said.x:

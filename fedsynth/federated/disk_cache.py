@@ -193,7 +193,7 @@ def _is_orphan(cache: Path) -> bool:
 
 
 def _remove(cache: Path) -> None:
-    """Remove what a cache consists of, and it if nothing else is in it; never what a link leads to."""
+    """Remove a cache's files, and its folder if nothing else is in it; links are never followed."""
     if cache.is_symlink():
         return
     for name in (*(f"{name}.npy" for name in _FILES), _SOURCE):

@@ -26,7 +26,7 @@ _LONGEST = 150
 
 
 class UserNotFoundError(FedsynthError, KeyError):
-    """No state of this user was saved under this key. Where pfl-research is imported, it is that one's error too.
+    """No state of this user was saved under this key. Where pfl-research is imported, it is pfl's error too.
 
     Examples:
         >>> import fedsynth
@@ -190,7 +190,7 @@ def _pickle(state: State, file: IO[bytes], user_id: Any) -> None:
 
 
 def _file_name(name: Any) -> str:
-    """Return a name that is no other's, of letters, digits, `_`, `-` and `%`; what is no string says its type."""
+    """Return a unique name of letters, digits, `_`, `-` and `%`; of an id that is no string it begins with the type."""
     text = quote(str(name), safe="").replace(".", "%2E").replace("~", "%7E")
     if not isinstance(name, str):
         text = f"%{type(name).__name__}-{text}"  # no string's: after its % come two hexadecimal digits

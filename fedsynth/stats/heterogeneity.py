@@ -172,7 +172,7 @@ _Part = tuple[Sequence[str], dict[str, Any], dict[str, str]]
 
 
 def is_finite(value: Any) -> bool:
-    """Return whether a measure is, in all its parts: JSON has no other numbers."""
+    """Return whether all parts of a measure are finite: JSON has no other numbers."""
     if isinstance(value, dict):
         return all(map(is_finite, value.values()))
     return not isinstance(value, float) or math.isfinite(value)

@@ -20,7 +20,7 @@ OTHER_LABELS = "labels are not those of the partition"
 
 
 def swap_measures(shares: Floats, clusters: Ints, swaps: Ints) -> dict[str, float]:
-    """Return the `concept.` measures that there are: of one cluster no `between`, of users all alone no `within`.
+    """Return the `concept.` measures that apply: no `between` for one cluster, no `within` if each has one user.
 
     shares: [classes], of the classes before any exchange in the samples that are asked about; clusters: [users];
     swaps: [clusters, classes], the label of each class. Two users disagree about the samples of the classes that their

@@ -86,7 +86,7 @@ def compare(
     pairs: int,
     check: Callable[[], None],
 ) -> Row:
-    """Run both in turn, so many times, and check after the first pair that they did the same."""
+    """Run both in turn, `pairs` times, and check after the first pair that they did the same."""
     costs = []
     for pair in range(pairs):
         costs.append((plain(), fedsynth()))

@@ -120,11 +120,11 @@ def _wait(job: CopyJob, progress: Callable[[int], None]) -> int:
 
 
 def _simulated(shards: int) -> list[ShelvedIndex]:
-    """Return what the driver knows of so many shards: 1 to 30 samples a user, as in the small setting."""
+    """Return what the driver knows of the shards: 1 to 30 samples a user, as in the small setting."""
     rng = Random(0)
     sizes = [min(int(rng.lognormvariate(1, 0.5)) + 5, 30) for _ in range(_USERS)]
-    place = Path("index")
-    return [ShelvedIndex(Path(f"all_data_{shard}.json"), array("q", sizes), place) for shard in range(shards)]
+    shelf = Path("index")
+    return [ShelvedIndex(Path(f"all_data_{shard}.json"), array("q", sizes), shelf) for shard in range(shards)]
 
 
 def _plan(files: Sequence[ShelvedIndex], make: Callable[[Sequence[ShelvedIndex]], StagePlan]) -> tuple[float, int]:

@@ -53,7 +53,7 @@ class _Search:
         """Whether it is good enough, or enough was tried."""
         return self._left <= 0 or abs(self.best.level - self._level) <= self._close
 
-    def ask(self, knob: float) -> Found:
+    def evaluate(self, knob: float) -> Found:
         """Try a knob."""
         found = Found(knob, self._rising(knob))
         self._left -= 1
@@ -66,18 +66,18 @@ class _Search:
     ) -> tuple[Found, Found] | tuple[None, None]:
         """Return two knobs with the level between them, None where it is beyond an end or found already."""
         if start is None:
-            left = self.ask(low)
+            left = self.evaluate(low)
             if self.done or left.level > self._level:
                 return None, None
-            right = self.ask(high)
+            right = self.evaluate(high)
             return (None, None) if self.done or right.level < self._level else (left, right)
-        here = self.ask(min(max(start, low), high))
+        here = self.evaluate(min(max(start, low), high))
         while not self.done:
             up = here.level < self._level
             end = high if up else low
             if here.knob == end:
                 return None, None
-            there = self.ask(min(here.knob + width, high) if up else max(here.knob - width, low))
+            there = self.evaluate(min(here.knob + width, high) if up else max(here.knob - width, low))
             if (there.level < self._level) != up:
                 return (here, there) if up else (there, here)
             here, width = there, 2 * width
@@ -91,7 +91,7 @@ class _Search:
             knob = _next_knob(left.knob, right.knob, errors, widths)
             if not left.knob < knob < right.knob:
                 return
-            found = self.ask(knob)
+            found = self.evaluate(knob)
             error = found.level - self._level
             if error < 0:
                 left, errors[0] = found, error

@@ -54,11 +54,11 @@ def partition(
         labels: [n], a class for each sample: numbers or texts.
         users: How many; for scheme natural, [n], whose each sample is.
         scheme: One of those above.
-        by: [n], what to assign by in place of the labels, such as a domain.
+        by: [n], what to assign by instead of the labels, such as a domain.
         bins: Cut the numbers that are assigned by into so many classes of nearly equal counts.
         alpha: Concentration, small for users who are far apart.
         sigma: Standard deviation of the sizes' logarithm.
-        sizes: [users] the users' sizes, in place of sigma.
+        sizes: [users] the users' sizes, instead of sigma.
         classes: Classes of each user.
         shards: Shards of each user.
         min_samples: Of the smallest user, met by moving as few samples as possible.

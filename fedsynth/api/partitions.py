@@ -96,11 +96,11 @@ class Partition(Mapping[str, Ints]):
     def take(self, x: Any, y: Any = None) -> Mapping[str, tuple[Any, Any]]:
         """Return users with their samples, a mapping of names to (x, y), each taken when asked for.
 
-        x: [n, ...], an array, tensor or sequence; y: [n], those that were dealt by if absent. Where clusters exchange
-        labels, y is after the exchange, and can't be given. Raises DataError for another number of samples.
+        x: [n, ...], an array, tensor or sequence; y: [n], those assigned by if absent. Where clusters exchange labels,
+        y is after the exchange, and can't be given. Raises DataError for another number of samples.
         """
         if y is not None and self.swaps is not None and not np.array_equal(y, self._labels):
-            raise UsageError("y are other labels than those that were dealt, which clusters exchange; leave y out")
+            raise UsageError("y are other labels than those that were assigned, which clusters exchange; leave y out")
         if self.swaps is not None and self._column is not None:
             y = np.array(self._column.values)[swapped(self._assignment, self._column.codes)]
         y = self._labels if y is None else y

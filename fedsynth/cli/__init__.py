@@ -25,7 +25,7 @@ def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | Non
 
     args: without the program's name, sys.argv's if None; defaults: by command, then by option. Results that standard
     output has no room for fail the command at its end, when all the rest is done; where it is closed, or nobody reads
-    it any more (`| head -1`), they are left out without a word. From the end of the process on, Ctrl-C is ignored; a
+    it any more (`| head -1`), they are dropped silently. From the end of the process on, Ctrl-C is ignored; a
     caller who goes on has it, and all else that is the process's, as it was.
     """
     status = 1

@@ -40,14 +40,14 @@ from fedsynth.records.layout import STAGE_FOLDERS
 from fedsynth.version import __version__
 
 _method = bare(
-    "-s", "sample", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and deal them."
+    "-s", "sample", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples for new users."
 )
 _fraction = bare("--sf", "fraction", value=str(FRACTION), type=float, help="Fraction of all samples to take (0.1).")
 _user_fraction = bare(
     "--iu", "user_fraction", value=str(USER_FRACTION), type=float, help="With -s iid: new users per old user (0.01)."
 )
 _min_samples = bare(
-    "-k", "min_samples", value=str(MIN_SAMPLES), type=int, help="Keep users with at least so many samples (10)."
+    "-k", "min_samples", value=str(MIN_SAMPLES), type=int, help="Keep users with at least this number of samples (10)."
 )
 _split = bare("-t", "split", value="sample", metavar="[user|sample]", help="Split the users, or each user's samples.")
 _train_fraction = bare(

@@ -52,7 +52,9 @@ def compare(
 @option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @option("--seeds", type=int, default=1, help="Twins to measure, 1 to 3, each with a seed of its own (1).")
 @option("-seed", "--seed", type=int, default=931231, help="The first twin's seed (931231).")
-@option("--exact-sizes", is_flag=True, help="Take the very sizes of the users, which may identify them, not a law.")
+@option(
+    "--exact-sizes", is_flag=True, help="Take the very sizes of the users, which may identify them, not a distribution."
+)
 @option(
     "--sizes-file",
     type=click.Path(path_type=Path, dir_okay=False),

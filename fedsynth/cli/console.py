@@ -57,8 +57,8 @@ def show_result(result: StageResult) -> None:
     if record.left_out.count:
         count, users = record.left_out.count, record.left_out.users
         more = ", ..." if count > len(users) else ""
-        left_out = f"{counted(count, 'user')} with too few samples to split"
-        warn(f"{record.stage}: {left_out} left out: {', '.join(users)}{more}")
+        dropped = f"{counted(count, 'user')} with too few samples to split"
+        warn(f"{record.stage}: dropped {dropped}: {', '.join(users)}{more}")
 
 
 def show_differences(differences: Differences) -> None:

@@ -50,14 +50,14 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 @_knob("min-samples", int, "Added to every user's number of samples (5).")
 @_knob("max-samples", int, "The most samples a user gets (1000).")
 @_knob("alpha", float, "With fedprox: standard deviation of the users' models (1.0); has no effect on the data.")
-@_knob("beta", float, "With fedprox: standard deviation of the users' samples around a common place (1.0).")
-@option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one place for all users.")
+@_knob("beta", float, "With fedprox: standard deviation of the users' samples around a common mean (1.0).")
+@option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one mean for all users.")
 @_knob("mean-size", float, "With shifts: expected number of samples (101.7); stays while -sigma-samples moves.")
 @option(
     "-sizes",
     "--sizes",
     metavar="FILE|N,N,...",
-    help="With shifts: the very numbers of samples, one a task, in place of a law; a file of them, or a list.",
+    help="With shifts: the very numbers of samples, one a task, instead of a distribution; a file of them, or a list.",
 )
 @_knob("label-alpha", float, "With shifts: concentration of users' class shares, inf: all users alike (inf).")
 @_knob("imbalance", float, "With shifts: how many times more frequent the first class is than the last (1).")

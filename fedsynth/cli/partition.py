@@ -1,4 +1,4 @@
-"""`partition`: somebody's own data, dealt to users."""
+"""`partition`: somebody's own data, given to users."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _parse_columns(ctx: click.Context, param: click.Parameter, value: str | None
     help="How users differ (dirichlet).",
 )
 @option("--users", type=int, help="Number of users.")
-@option("--by", metavar="COLUMN", help="Deal by this column (the label's).")
+@option("--by", metavar="COLUMN", help="Assign by this column (the label's).")
 @option("--bins", type=int, help="Cut the numbers of --by into so many classes of equal counts.")
 @option("--label", metavar="COLUMN", help="What becomes y (one called label or y, or the column of --by).")
 @option(
@@ -55,7 +55,7 @@ def _parse_columns(ctx: click.Context, param: click.Parameter, value: str | None
 @option("--user", metavar="COLUMN", help="With natural: the column that names users.")
 @option("--alpha", type=float, help="With dirichlet and inner-dirichlet: small for users who are far apart.")
 @option("--sigma", type=float, help="With quantity and inner-dirichlet: standard deviation of the sizes' logarithm.")
-@option("--sizes", metavar="N,N,...", callback=_parse_sizes, help="In place of --sigma: the users' sizes.")
+@option("--sizes", metavar="N,N,...", callback=_parse_sizes, help="Instead of --sigma: the users' sizes.")
 @option("--classes", type=int, help="With classes: so many classes each.")
 @option("--shards", type=int, help="With shards: so many shards each.")
 @option("--min-samples", type=int, default=1, help="Samples of the smallest user, at least (1).")
@@ -86,7 +86,7 @@ def partition(
     targets: Sequence[str],
     **options: Any,
 ) -> None:
-    """Deal the samples of SOURCE (Parquet, Arrow, CSV, npz, LEAF's or Hugging Face's folders) to users: all_data."""
+    """Give the samples of SOURCE (Parquet, Arrow, CSV, npz, LEAF's or Hugging Face's folders) to users: all_data."""
     from fedsynth.partitioners.request import Request
     from fedsynth.pipeline.partition import partition_source  # NumPy, which only this command pays
     from fedsynth.pipeline.partition_levels import with_knobs
@@ -99,7 +99,7 @@ def partition(
     wish = Wish(source=source, request=request, targets=levels, **options)
     with open_engine(workers, scheduler) as engine:
         folder = data_dir if engine.local else data_dir.absolute()
-        result = partition_source(folder, wish, overwrite=overwrite, engine=engine, bar=_bar, tell=_tell)
+        result = partition_source(folder, wish, overwrite=overwrite, engine=engine, bar=_bar, tell=_report)
     _show(result)
 
 
@@ -107,7 +107,7 @@ def _bar(what: str, number: int) -> AbstractContextManager[Progress]:
     return progress_bar(what, number, unit="sample" if what.startswith("read") else "user")
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     if sys.stderr.isatty():
         click.echo(f"\r\033[K{text}\r", nl=False, err=True)
 

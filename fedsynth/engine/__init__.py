@@ -21,7 +21,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 Progress = Callable[[int], None]
-"""Called with a number of users just dealt with."""
+"""Called with a number of users just handled."""
 
 
 class Pool(Protocol):
@@ -86,7 +86,7 @@ class Engine:
         """Yield the results in the order of the jobs; only a few jobs per worker are taken and held at a time.
 
         A single job runs in this process, and so does every other one that local processes are too few for, or not yet
-        there for. progress: told the number of users dealt with, by the job itself where it runs in this process,
+        there for. progress: told the number of users handled, by the job itself where it runs in this process,
         elsewhere when a job ends, from `users` of the job. When one fails, or the caller stops, no other is started,
         and local processes at work are stopped: after the last item none of them is writing any more. Raises what the
         job raised, and EngineError if a worker died, can't be started, or the cluster is gone.
@@ -110,9 +110,9 @@ INLINE = Engine(workers=1, inline=True)
 def open_engine(workers: int = 1, scheduler: str | None = None) -> Iterator[Engine]:
     """Make ready what is asked for and end it at the end.
 
-    workers: at most so many local processes, this one among them; the others start when there are jobs for them, and
-    the work turns out to be longer than their start. The bound, 1,024 (Windows: 61), is far above what one machine's
-    processors and memory feed.
+    workers: at most this number of local processes, this one among them; the others start when there are jobs for
+    them, and the work turns out to be longer than their start. The bound, 1,024 (Windows: 61), is far above what one
+    machine's processors and memory feed.
     scheduler: the address of a Dask scheduler, whose workers must share this machine's file system. Raises UsageError
     if both are given or workers is out of bounds, EngineError if the scheduler does not answer within 10 seconds.
     """

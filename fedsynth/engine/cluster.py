@@ -150,13 +150,13 @@ def _work(version: str, call: bytes) -> bytes:
                 "install the same version on all machines"
             )
         function, job = pickle.loads(call)
-        return pickle.dumps((True, function(job, _go_on)))
+        return pickle.dumps((True, function(job, _ignore_progress)))
     except Exception as error:
         return pickle.dumps((False, error))
 
 
-def _go_on(users: int) -> None:
-    """Be the progress of a job on a worker, which has nobody to tell."""
+def _ignore_progress(users: int) -> None:
+    """Be the progress of a job on a worker, which has no bar."""
 
 
 def _result(future: Any) -> Any:

@@ -243,7 +243,7 @@ _interrupts: list[int] = []
 """What a worker process got of Ctrl-C, which goes to the whole process group."""
 
 
-def _go_on(users: int) -> None:
+def _stop_if_interrupted(users: int) -> None:
     """Be the progress of a job in a worker; after Ctrl-C leave the job: the main process says what there is to say."""
     if _interrupts:
         raise KeyboardInterrupt
@@ -264,8 +264,8 @@ def _outcome(message: bytes) -> bytes:
     """Do a job and return whether that succeeded, and the result or the error, as the main process reads it."""
     try:
         function, job = pickle.loads(message)
-        _go_on(0)
-        return pickle.dumps((True, function(job, _go_on)))
+        _stop_if_interrupted(0)
+        return pickle.dumps((True, function(job, _stop_if_interrupted)))
     except BaseException as error:
         if not isinstance(error, (FedsynthError, OSError, MemoryError, KeyboardInterrupt)):
             error.add_note(f"In a worker process:\n{traceback.format_exc()}")

@@ -33,7 +33,7 @@ def check_positive(name: str, value: Any) -> None:
 
 
 def must_return(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function that must return; one that raises StopIteration would end the caller's loop without a word."""
+    """Call a function that must return; one that raises StopIteration would end the caller's loop silently."""
     try:
         return function(*arguments)
     except StopIteration as error:

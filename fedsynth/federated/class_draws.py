@@ -46,7 +46,7 @@ def draw_classes(lengths: Ints, sizes: Ints, alpha: float, spread: Spread, rng: 
     """Return the class of each sample, user after user: [sum of lengths].
 
     As long as no class runs out, no draw is wasted, and a user's n samples are their first n draws. From the first user
-    on whose draws ask a class for more than it has, users are dealt with one by one: those same draws come first.
+    on whose draws ask a class for more than it has, users are handled one by one: those same draws come first.
     """
     dealer = _Dealer(sizes.tolist(), spread, random.Random(int(rng.integers(2**63))))
     parts = [np.empty(0, np.min_scalar_type(len(sizes) - 1))]
@@ -112,7 +112,7 @@ def _num_fitting(counts: Ints, stock: Ints) -> int:
 
 
 class _Dealer:
-    """Deals samples to one user after another when classes may run out. stock: [classes] samples left."""
+    """Gives samples to one user after another when classes may run out. stock: [classes] samples left."""
 
     def __init__(self, stock: list[int], spread: Spread, rng: random.Random) -> None:
         self.stock = stock

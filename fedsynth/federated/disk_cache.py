@@ -96,7 +96,7 @@ def cached_arrays(file: LazyLeafFile, types: ArrayTypes, folder: Path) -> Cached
     """
     cache = _Cache(file, types, folder)
     try:
-        for _ in range(_TRIES):  # another process may put a cache of its own in the place of this one's
+        for _ in range(_TRIES):  # another process may put a cache of its own instead of this one's
             found = _open(cache.place, cache)
             if found is not None or not _make(cache):
                 return found
@@ -137,7 +137,7 @@ _SOURCE = "source"
 
 
 def _make(cache: _Cache) -> bool:
-    """Write the cache beside its place, then move it there, and tidy up. Returns whether the samples can be cached."""
+    """Write the cache beside its final path, then move it there, and tidy up. Returns whether samples can be cached."""
     _make_folder(cache.folder)
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix=".new-", ignore_cleanup_errors=True) as new:
         made = Path(new) / cache.place.name
@@ -211,7 +211,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _publish(made: Path, cache: _Cache) -> None:
-    """Move a new cache to its place, unless another process was faster; what is damaged there goes."""
+    """Move a new cache to its final path, unless another process was faster; what is damaged there goes."""
     if _open(cache.place, cache) is None:
         with contextlib.suppress(FileNotFoundError):
             cache.place.rename(made.with_name("damaged"))

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from fedsynth.leaf.names import Names
 
 NAMED = 10
-"""Users left out who are named."""
+"""Dropped users who are named."""
 
 _DIGITS = bytes.maketrans(b"\0\1", b"01")
 _BYTES = bytes.maketrans(b"01", b"\0\1")
@@ -217,7 +217,7 @@ class StagePlan:
     """What a stage does. files: for each input file, in order, the output of each folder of the stage.
 
     The files' plans may be drawn as they are asked for, once and in order: only one of them need be held at a time.
-    users: how many are dealt with, more or less; left_out: file and position of the first `NAMED` users who could not
+    users: how many are handled, more or less; left_out: file and position of the first `NAMED` users who could not
     be, and num_left_out: how many these are.
     """
 

@@ -90,7 +90,7 @@ class Scanner:
         return offset, text
 
     def ahead(self, ending: bytes, separator: bytes, most: int) -> bytes:
-        """Return the text from here to the last `ending` that `separator` follows, of at most so many bytes.
+        """Return the text from here to the last `ending` that `separator` follows, of at most this number of bytes.
 
         Nothing is consumed, and b"" returned where there is none.
         """

@@ -50,7 +50,7 @@ class Assignment:
 
 
 def assign(by: Column, labels: Column, request: Request) -> Assignment:
-    """Deal all samples, each to one user: by the classes of one column, labels exchanged by those of another.
+    """Give all samples, each to one user: by the classes of one column, labels exchanged by those of another.
 
     Takes O(n log n) steps for n samples, the Dirichlet schemes users x classes more; never tries again. Raises
     UsageError for what is impossible, with what would be possible.
@@ -76,7 +76,7 @@ def deal(totals: Sizes, request: Request) -> Places:
         )
     num_samples = int(totals.sum())
     if num_samples >= 1 << 31:
-        raise UsageError(f"there are {num_samples:,} samples, expected less than {1 << 31:,}; deal them in parts")
+        raise UsageError(f"there are {num_samples:,} samples, expected less than {1 << 31:,}; partition them in parts")
     if num_users > num_samples:
         raise UsageError(f"{named('users')} is {num_users:,}, expected at most {num_samples:,}, the number of samples")
     if num_users * request.min_samples > num_samples:

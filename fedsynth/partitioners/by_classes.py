@@ -15,7 +15,7 @@ Sizes = NDArray[np.int64]
 
 
 def deal_classes(totals: Sizes, request: Request) -> Places:
-    """Deal samples so that each user has exactly so many classes, each class in equal parts to those who have it.
+    """Assign samples so that each user has exactly so many classes, each class in equal parts to those who have it.
 
     The "pathological" split, #C = k in Li et al., "Federated learning on non-IID data silos" (2022). Each class has as
     many users as any other, or one more, whatever its size, and which user has which is drawn. min_samples is met by
@@ -37,7 +37,7 @@ def deal_classes(totals: Sizes, request: Request) -> Places:
 
 
 def deal_shards(totals: Sizes, request: Request) -> Places:
-    """Cut the samples, sorted by class, into so many shards a user, all of one size or one more, and deal the shards.
+    """Cut the samples, sorted by class, into shards, all of one size or one more, and hand these out.
 
     McMahan et al., "Communication-efficient learning of deep networks from decentralized data" (2017). Raises
     UsageError where there are fewer samples than shards.

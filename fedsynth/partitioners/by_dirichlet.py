@@ -35,7 +35,7 @@ Sizes = NDArray[np.int64]
 
 
 def deal_classes_by_dirichlet(totals: Sizes, request: Request) -> Places:
-    """Deal each class to the users in shares that are Dirichlet(alpha, ..., alpha).
+    """Give each class to the users in shares that are Dirichlet(alpha, ..., alpha).
 
     Yurochkin et al., "Bayesian nonparametric federated learning of neural networks" (2019). The shares themselves are
     the law: numbers of samples are they, rounded. Takes users x classes steps besides the samples.
@@ -52,12 +52,12 @@ def deal_classes_by_dirichlet(totals: Sizes, request: Request) -> Places:
 
 
 def deal_users_by_dirichlet(totals: Sizes, request: Request) -> Places:
-    """Deal to each user classes whose shares are Dirichlet(alpha q), q the classes' shares in all samples.
+    """Give each user classes whose shares are Dirichlet(alpha q), q the classes' shares in all samples.
 
     Hsu et al., "Measuring the effects of non-identical data distribution" (2019); with sizes as in Acar et al.,
     "Federated learning based on dynamic regularization" (2021). A user's samples are draws from its shares. Where more
     of a class are drawn than there are, as many draws stand as can, chosen at random, and the others are drawn again,
-    from what the user's shares say of the classes that are left; after 30 rounds what is left is dealt at random, so
+    from what the user's shares say of the classes that are left; after 30 rounds the rest is given out at random, so
     that it always ends. Holds 8 bytes for each user and class and 40 for each sample.
     """
     num_samples = int(totals.sum())

@@ -8,7 +8,7 @@ from fedsynth.partitioners.draws import MINIMUM, Places, grouping, shuffled_rang
 
 
 def meet_minimum(dealt: Places, num_users: int, least: int, seed: int) -> Places:
-    """Return the users of all samples, [samples], so that each user has at least so many samples.
+    """Return the users of all samples, [samples], so that each user has at least this number of samples.
 
     Each sample that moves goes to a user who has too few, and none comes from one who would then have too few: so
     exactly as many move as are missing. Which ones is drawn from all that can be spared, and who gets them goes by

@@ -44,7 +44,7 @@ def raise_sizes(sizes: NDArray[np.int64], least: int, offset: float) -> NDArray[
 
 
 def deal_by_size(totals: NDArray[np.int64], request: Request) -> Places:
-    """Deal samples to users whatever their classes: schemes iid and quantity."""
+    """Give samples to users whatever their classes: schemes iid and quantity."""
     sizes = user_sizes(int(totals.sum()), request)
     users = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     stream(request.seed, DEAL).shuffle(users)

@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 
 
 def draw_clusters(num_users: int, request: Request) -> Ints:
-    """Return the cluster of each user, [users]: all clusters equally large, or one user more, and dealt at random."""
+    """Return the cluster of each user, [users]: all clusters equally large, or one user more, at random."""
     clusters = np.arange(num_users) % request.clusters
     stream(request.seed, CLUSTERS).shuffle(clusters)
     return clusters

@@ -34,7 +34,7 @@ class Holdings:
         self._sizes = np.bincount(np.concatenate(owners), np.concatenate(amounts), len(owned)).astype(np.int64)
 
     def raise_to(self, least: int) -> None:
-        """Move as few samples as possible within classes until all users have at least so many; all keep all classes.
+        """Move as few samples as possible within classes until all users have that number; all keep all classes.
 
         Samples come from a user who can spare some: of the same class, or else by a chain of users, of whom each gives
         of one class what they get of another. Each chain is the one that adds the fewest moves to those before, which

@@ -128,5 +128,5 @@ def _refuse_within(data_dir: Path, folders: Sequence[Path], out: Path) -> None:
 
 def _notes(folder: ExportFolder) -> list[str]:
     empty = sum(not size for size in folder.num_samples)
-    lacking = [f"{folder.path}: {counted(empty, 'user')} without samples left out"] if empty else []
+    lacking = [f"{folder.path}: {counted(empty, 'user')} without samples dropped"] if empty else []
     return [*([folder.origin.note] if folder.origin.note else []), *lacking]

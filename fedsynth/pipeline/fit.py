@@ -1,4 +1,4 @@
-"""A size-and-label twin: parameters of `shifts` that give users of the same sizes, labels and places as a folder's.
+"""A size-and-label twin: parameters of `shifts` that give users of the same sizes, labels and means of x as a folder's.
 
 It claims nothing about concepts: nobody knows the true models of real data, so all of the twin's users share one.
 """
@@ -227,7 +227,7 @@ class _Fitter:
 
 
 def _alpha(place: float) -> float:
-    """Return the concentration at a place in [0, 1], from inf down to the least, evenly in logarithms."""
+    """Return the concentration at a position in [0, 1], from inf down to the least, evenly in logarithms."""
     return float("inf") if place == 0 else MOST_ALPHA * (LEAST_ALPHA / MOST_ALPHA) ** place
 
 
@@ -249,13 +249,13 @@ def _imbalance(totals: NDArray[np.int64]) -> float:
 def _deciding(dims: int, classes: int, share: float) -> int:
     """Return how many dimensions decide the class: a third, fewer where the others can't bear the share alone.
 
-    At least as many as there are classes, so that each is that of some place.
+    At least as many as there are classes, so that each is that of some position.
     """
     return max(2, classes, min(dims // 3, int(dims * (1 - share))))
 
 
 def _measure(parameters: ShiftsParameters, progress: Any) -> dict[str, Any]:
-    """Return the measures of a twin that is drawn and never written; those of concepts are left out."""
+    """Return the measures of a twin that is drawn and never written; those of concepts are skipped."""
     stream, users = open_stream(Dataset(parameters)), range(parameters.num_tasks)
     sizes = stream.sizes_of(users)
     meter = Meter(sizes, None, no_truth=NO_CONCEPTS, names=[str(user) for user in users])

@@ -18,7 +18,7 @@ def measure_users(users: Mapping[Any, Any], *, features: bool = True, bar: Bar =
     """Return LEAF's statistics of users, and the measures by their keys, as for a folder with the same users.
 
     users: by name, each their labels [n], a tuple (x, y), x [n, ...], or a dataset with features and labels: arrays,
-    tensors or lists. Each is asked for twice, and one held at a time. Measures that need x are left out where a user
+    tensors or lists. Each is asked for twice, and one held at a time. Measures that need x are skipped where a user
     has labels alone, and without `features`. Raises DataError if there are no users, or x and y differ in length;
     UsageError for users who are something else.
     """

@@ -1,4 +1,4 @@
-"""The other step that makes all_data: somebody's own samples, dealt to users."""
+"""The other step that makes all_data: somebody's own samples, given to users."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def partition_source(
     bar: Bar = no_bar,
     tell: Tell = _nobody,
 ) -> PartitionResult:
-    """Deal the samples of a source to users: all_data, `meta/truth.npz` and `meta/assignment.npz`, all or none.
+    """Give the samples of a source to users: all_data, `meta/truth.npz` and `meta/assignment.npz`, all or none.
 
     Data that is there already is kept if it was made of the same source with the same parameters. Reads the source
     twice: labels, then samples, which go to temporary files in the data folder, as large as they are as numbers.
-    Memory: labels and their order, up to 70 bytes a sample while they are dealt, then some batches of 8 MB and the
+    Memory: labels and their order, up to 70 bytes a sample while they are assigned, then some batches of 8 MB and the
     samples of some users, about 30 MB or the largest user. tell: told what is being done. Raises StageError if other
     data is there and not to be overwritten, BusyError if another run is at work, DataError for a source that is
     damaged or changes meanwhile, UsageError for what can't be had of it.
@@ -118,7 +118,7 @@ def _deal(source: Source, wish: Wish, bar: Bar, tell: Tell) -> Dealt:
         tell("looking for the levels that are asked for")
         reached = solve_levels(columns.by, columns.classes, wish.request, wish.targets)
     request = with_levels(wish.request, reached)
-    tell("dealing")
+    tell("assigning")
     classes = columns.classes or columns.by
     if columns.names is not None:
         found = assign_naturally(columns.names, classes, request)
@@ -161,7 +161,7 @@ def _require_same(workspace: Workspace, wish: Wish) -> StageRecord:
     different = sorted(key for key in asked.keys() | there.keys() if there.get(key) != asked.get(key))
     if different:
         found, wanted = (
-            ", ".join(f"{named(key)} {values.get(key, 'left out')}" for key in different) for values in (there, asked)
+            ", ".join(f"{named(key)} {values.get(key, 'absent')}" for key in different) for values in (there, asked)
         )
         raise StageError(f"{folder}: exists, made with {found}, but {wanted} was asked for; {way_out}")
     changed = outputs_changed(workspace, record, ALL_DATA)

@@ -156,7 +156,7 @@ def _search(
 
 
 def _scale(knob: str, request: Request, by: Column) -> tuple[Callable[[float], Any], float, float]:
-    """Return how a place on a line gives the knob, and the line's ends: from users who are alike to others."""
+    """Return how a position on a line gives the knob, and the line's ends: from users who are alike to others."""
     if knob == "sigma":
         return float, 0.0, _MOST_SIGMA
     if knob == "alpha":
@@ -179,7 +179,7 @@ def _per_user(table: LabelTable, name: str) -> float:
 
 
 def _table(dealt: Places, ordered: Column | None, request: Request) -> LabelTable:
-    """Return the labels that users have, after exchanges. ordered: the samples' labels in the order of the dealing."""
+    """Return the labels that users have, after exchanges. ordered: the samples' labels in the assignment's order."""
     if ordered is None:
         raise UsageError("labels that are no classes have no measures to ask for; ask for a quantity")
     return label_table(with_clusters([""] * _num_users(request), dealt, ordered, request), ordered)

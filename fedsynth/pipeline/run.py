@@ -155,7 +155,7 @@ class StageRunner:
 
     def _make(self, stage: Stage, source: Path, draft: Draft) -> StageRecord:
         paths = json_files(source)
-        # Of one file the samples' places come along with the check. Those of many would be too much to hold at once.
+        # Of one file the samples' offsets come along with the check. Those of many would be too much to hold at once.
         inputs = self._read_inputs(paths, samples=stage.pools and len(paths) == 1)
         seed = _seed(stage)
         plan = stage.plan([file.index for file in inputs], random.Random(seed))
@@ -180,7 +180,7 @@ class StageRunner:
         return record
 
     def _read_inputs(self, paths: Sequence[Path], *, samples: bool) -> list[_Input]:
-        """Index and check the files that this run did not write itself; samples: their samples' places too."""
+        """Index and check the files that this run did not write itself; samples: their samples' offsets too."""
         unread = [path for path in paths if path not in self._written]
         known = [self._workspace.manifest.find(path) for path in unread]
         jobs = [

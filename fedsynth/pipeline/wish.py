@@ -26,8 +26,8 @@ _LABELS = ("label", "y")
 class Wish:
     """A partition of a source. label, by, user: names of columns; x: those that make a sample, see `choose_samples`.
 
-    label: absent, it is a column that is called label or y, or else the one to deal by; by: absent, it is the label.
-    bins: as many classes are made of the numbers to deal by. targets: levels that the request's knobs are to reach.
+    label: absent, it is a column that is called label or y, or else the one to assign by; by: absent, it is the label.
+    bins: as many classes are made of the numbers to assign by. targets: levels that the request's knobs are to reach.
     """
 
     source: Path
@@ -75,7 +75,7 @@ class Wish:
 class Columns:
     """What was read of a source but for the samples themselves. names: users, for scheme natural alone.
 
-    by: what is dealt by; classes: the labels as classes, None where they are none, and then numbers [rows] are the
+    by: what is assigned by; classes: the labels as classes, None where they are none, and then numbers [rows] are the
     labels; label_names: what labels stand for, [] if for themselves; samples: which columns make a sample.
     """
 

@@ -47,7 +47,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def draft(self, folders: Sequence[str] = ()) -> Iterator[Draft]:
-        """Make a change in a hidden place; without `commit` nothing of it stays. folders: those that will appear.
+        """Make a change in a hidden folder; without `commit` nothing of it stays. folders: those that will appear.
 
         Raises StageError where one of them could not be moved into place.
         """
@@ -224,7 +224,7 @@ def _check_replaceable(folder: Path) -> None:
 
 
 def _check_writable(meta_dir: Path, names: Sequence[str]) -> None:
-    """Check that records can be put in their place. Raises StageError while nothing has happened yet."""
+    """Check that records can be written. Raises StageError while nothing has happened yet."""
     meta_dir.mkdir(parents=True, exist_ok=True)
     if not os.access(meta_dir, os.W_OK):
         raise StageError(f"{meta_dir}: Permission denied; check who owns the folder and what its permissions are")

@@ -60,8 +60,8 @@ class FedproxParameters:
     """The parameters of Synthetic(alpha, beta), Li et al., "Federated Optimization in Heterogeneous Networks".
 
     num_tasks, num_classes, num_dim: 1 to MOST; seed: in [0, 2**32). alpha, beta: standard deviations, 0 to 1e100, of
-    the users' models and of the places of their samples around a common one; iid: all users share one model and one
-    place instead, alpha and beta have no effect. Raises UsageError for anything else.
+    the users' models and of the means of their samples around a common one; iid: all users share one model and one
+    mean instead, alpha and beta have no effect. Raises UsageError for anything else.
     """
 
     model: ClassVar[str] = "fedprox"

@@ -1,6 +1,6 @@
 """Where a process's draws come from: one sequence, as published programs have it, or a stream for each task.
 
-A process is written once, as a law: what is drawn, and in which order. The streams say from which generator.
+A process is written once, as a distribution: what is drawn, and in which order. The streams say from which generator.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """LEAF's process: that of the LEAF paper (Caldas et al., 2018), section "Synthetic", one task at a time.
 
 A population of models is spanned by Q; each cluster of tasks has a centre in the space of K numbers that Q maps to a
-model. A task draws its cluster, the place of its samples, and a model near its cluster's centre; its labels are what
+model. A task draws its cluster, the mean of its samples, and a model near its cluster's centre; its labels are what
 the model says of its samples, through a little noise.
 
 Every function draws from the generator that it is given, in exactly the order of LEAF's program, so that with NumPy's

@@ -1,4 +1,4 @@
-"""Names: folders, files and the steps that a file's name records. The only place that knows them."""
+"""Names: folders, files and the steps that a file's name records. The only module that knows them."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def require_settled(data_dir: Path) -> None:
 def unchanged(files: Sequence[Path]) -> Iterator[None]:
     """Check that nothing changed in the block: neither the data files of one folder nor what is on record of them.
 
-    Raises DataError at the end, also in place of an error that may have come of the change.
+    Raises DataError at the end, also instead of an error that may have come of the change.
     """
     metas = {meta_dir(settled(file.parent).parent) for file in files[:1]}
     watched = [*files, *(meta / name for meta in metas for name in (FILE_NAME, TRUTH_FILE))]

@@ -23,7 +23,7 @@ class FileStamp:
 class FileState:
     """What tells that a file is still the same. size: bytes; mtime_ns: time of the last change of its contents.
 
-    inode, ctime_ns: tell of a file put in its place, and of a change whose time was set back.
+    inode, ctime_ns: tell of a file that replaced it, and of a change whose time was set back.
     """
 
     size: int

@@ -185,7 +185,7 @@ def _split_file(
 
 
 def _without(mask: bytes, counts: Sized, users: bytes, has: bytes) -> tuple[bytes, bytes]:
-    """Return the mask of those of the marked users who have something, and who they are of all users."""
+    """Return the mask of those of the marked users who have something, and their positions among all users."""
     if all(has):
         return mask, users
     ends = accumulate(compress(counts.num_samples, users), initial=0)

@@ -1,4 +1,4 @@
-"""What label measures show by chance alone: labels dealt at random to users of the same sizes."""
+"""What label measures show by chance alone: labels shuffled among users of the same sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 MOST_TERMS, MOST_CELLS = 20_000_000, 500_000
-"""Terms of the exact sums, and pairs of a size and a total; beyond, the mean of shuffles takes their place."""
+"""Terms of the exact sums, and pairs of a size and a total; beyond, the mean of shuffles is taken instead."""
 
 PRECISION = 0.0002
 """Standard error at which the mean of shuffles is exact enough for three digits."""
@@ -51,7 +51,7 @@ def can_expect(margins: Margins) -> bool:
 
 @dataclass(frozen=True)
 class Expected:
-    """Exact expectations under random dealing. roots: [classes], of the sum over users of the root of a class's share.
+    """Exact expectations under random shuffling. roots: [classes], of the sum over users of the root of a share.
 
     information, distance: of `label.jensen_shannon` and `label.total_variation`.
     """
@@ -62,13 +62,13 @@ class Expected:
 
 
 def expect(margins: Margins) -> Expected:
-    """Return what random dealing gives on average.
+    """Return what random shuffling gives on average.
 
-    Dealt at random, the number of a user's samples of a class is hypergeometric, and all three are sums over users and
-    classes of a function of that number, so their expectations are too. That of the mutual information is the one of
+    Then the number of a user's samples of a class is hypergeometric, and all three are sums over users and classes
+    of a function of that number, so their expectations are too. That of the mutual information is the one of
     Vinh, Epps and Bailey, "Information theoretic measures for clusterings comparison" (2010), which adjusts mutual
     information for chance. Users of one size, and classes of one total, share their terms; numbers more than ten
-    standard deviations and 40 from the mean weigh less than 1e-20 (Bernstein) and are left out. Holds 2^16 terms.
+    standard deviations and 40 from the mean weigh less than 1e-20 (Bernstein) and are dropped. Holds 2^16 terms.
     """
     samples, entropy = margins.samples, margins.entropy
     totals, places = np.unique(margins.totals, return_inverse=True)
@@ -135,9 +135,9 @@ class _Cells:
 
 
 def deal(margins: Margins, rng: Generator) -> Iterator[tuple[int, Ints]]:
-    """Deal all labels at random: yield, class by class, how many of it each user gets, [users], users by size.
+    """Shuffle all labels: yield, class by class, how many of it each user gets, [users], users by size.
 
-    Sorted by size, so that the same is dealt however users are ordered.
+    Sorted by size, so that the same is drawn however users are ordered.
     """
     left = np.sort(margins.sizes)
     for label, total in enumerate(margins.totals.tolist()):
@@ -161,7 +161,7 @@ def mean_of_shuffles(shuffled: Iterator[Sequence[float]], draws: int) -> Floats:
 
 @dataclass(frozen=True)
 class Shuffle:
-    """What one dealing gives. roots: [classes], the sums over users of the root of a class's share."""
+    """What one shuffle gives. roots: [classes], the sums over users of the root of a class's share."""
 
     information: float
     distance: float
@@ -169,7 +169,7 @@ class Shuffle:
 
 
 def shuffle(margins: Margins, rng: Generator) -> Shuffle:
-    """Deal all labels at random once and measure."""
+    """Shuffle all labels once and measure."""
     sizes, samples, entropy = np.sort(margins.sizes), margins.samples, margins.entropy
     information = distance = 0.0
     roots = np.zeros(len(margins.totals))

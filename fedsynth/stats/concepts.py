@@ -97,7 +97,7 @@ class ConceptMeter:
         self._samples += other._samples
 
     def measures(self) -> tuple[dict[str, float], dict[str, str]]:
-        """Return the `concept.` measures, and why some are left out.
+        """Return the `concept.` measures, and why some are skipped.
 
         `_error` is the standard error of a disagreement as the mean over the probe's samples;
         `concept.disagreement_reference` is 1 - 1/C, how often models of C classes that have nothing to do with each
@@ -165,7 +165,7 @@ def _predict_block(block: UserBlock, several: range, models: Floats) -> Ints:
 
 
 def disagreements(classes: NDArray[Any], clusters: Ints | None) -> tuple[dict[str, float], dict[str, str]]:
-    """Return how often two users disagree, over all pairs, in one cluster and across, and why some are left out.
+    """Return how often two users disagree, over all pairs, in one cluster and across, and why some are skipped.
 
     classes: [users, samples], what each user's model says; clusters: [users] or None. Counts how many users say the
     same of a sample, so it takes users x samples steps, not pairs.

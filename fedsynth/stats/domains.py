@@ -86,9 +86,9 @@ class DomainMeter:
 def tell_apart(one: Floats, other: Floats) -> float:
     """Return the accuracy with which a linear classifier tells two users' held-out samples apart; 0.5 by chance.
 
-    one, other: [n, D], in random order; the first half of each trains, the rest is held out, and the users weigh the
-    same. Fisher's linear discriminant with equal priors; a tenth of the pooled covariance is replaced by its mean
-    variance in all directions (Friedman, "Regularized discriminant analysis", 1989), so that few samples of many
+    one, other: [n, D], in random order; the first half of each trains, the rest is held out, and the users have
+    equal weights. Fisher's linear discriminant with equal priors; a tenth of the pooled covariance is replaced by its
+    mean variance in all directions (Friedman, "Regularized discriminant analysis", 1989), so that few samples of many
     features do. Solved among the samples, not the features: n^3 + n^2 D steps. Not finite where squares overflow.
     """
     halves = [(user[: len(user) // 2], user[len(user) // 2 :]) for user in (one, other)]

@@ -99,7 +99,7 @@ def _axis(values: Floats, start: int, end: int) -> Axis:
 
 
 def _spread(users: int, base: int) -> Floats:
-    """Return places that lie evenly in (0, 1) in any run of users: van der Corput's sequence."""
+    """Return positions that lie evenly in (0, 1) in any run of users: van der Corput's sequence."""
     places = np.zeros(users)
     numbers, unit = np.arange(1, users + 1), 1.0
     while numbers.any():
@@ -123,7 +123,7 @@ def _draw_frame(
     titles = [
         f"{ordinal} component: {_percent(share)} of the variance"
         if share
-        else f"no {ordinal} component: spread to be seen"
+        else f"no {ordinal} component: vertical jitter"
         for ordinal, share in zip(("first", "second"), shares.tolist(), strict=True)
     ]
     draw.text(((LEFT + RIGHT) // 2, LOWER + 76), titles[0], INK, font(), anchor="mm")

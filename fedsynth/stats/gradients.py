@@ -117,7 +117,7 @@ class GradientMeter:
         users by their samples, as f does. In the bound E|grad f_k|^2 <= G^2 + B^2 |grad f|^2 (Karimireddy et al.,
         "SCAFFOLD", 2020, assumption A1) one of two numbers can be chosen: `G` is the least with B = 1, the root of
         E|grad f_k - grad f|^2, and `B` the least with G = 0, the B(w) of Li et al., "Federated optimization in
-        heterogeneous networks" (2020), definition 3. B is left out where grad f is zero.
+        heterogeneous networks" (2020), definition 3. B is absent where grad f is zero.
 
         At zero weights these are exact, in one pass: with C classes, n samples and s_c, the sum of (1, x) over those of
         class c, |grad f_k|^2 = (sum_c |s_c|^2 - |sum_c s_c|^2 / C) / n^2. The optimum is that of one half of the

@@ -54,7 +54,7 @@ class Measures:
     num_features: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the measures as JSON values, and what is left out under `left_out`."""
+        """Return the measures as JSON values, and what is skipped under `left_out`."""
         return {**self.values, "left_out": self.left_out}
 
 

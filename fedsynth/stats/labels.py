@@ -133,8 +133,8 @@ class LabelCounter:
 def label_measures(table: LabelTable, rng: Generator) -> dict[str, float]:
     """Return the `label.` measures of users with samples, at least one; the order of users makes no difference.
 
-    `_chance` is what the measure would be with all labels dealt at random to users of these sizes; `_adjusted` is
-    (value - chance) / (1 - chance): 0 for what chance shows, 1 for users as far apart as can be. It is left out where
+    `_chance` is what the measure would be with all labels shuffled among users of these sizes; `_adjusted` is
+    (value - chance) / (1 - chance): 0 for what chance shows, 1 for users as far apart as can be. It is skipped where
     chance alone gives 1, as among users of one sample each.
     """
     largest = np.zeros(len(table.sizes))

@@ -69,7 +69,7 @@ def fit_pooled(sample: Sample) -> Floats:
 
     Nesterov's accelerated gradient descent on whitened features, where a step of 2 never overshoots (the Hessian is at
     most half the identity: Boehning, "Multinomial logistic regression algorithm", 1992). Classes that features
-    separate have their optimum at infinity; then this is a place on the way.
+    separate have their optimum at infinity; then this is a point on the way.
     """
     weights = sample.row_weights / sample.row_weights.sum()
     middle = weights @ sample.x
@@ -87,7 +87,7 @@ def fit_pooled(sample: Sample) -> Floats:
 def _whitening(rest: Floats, weights: Floats) -> Floats:
     """Return what turns centred features, [n, D], into some without correlation, of variance 1: [D, at most D].
 
-    Directions without variance are left out.
+    Directions without variance are dropped.
     """
     values, vectors = np.linalg.eigh((rest * weights[:, np.newaxis]).T @ rest)
     kept = values > 1e-10 * max(values[-1], 1e-300)

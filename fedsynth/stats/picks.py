@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Picks:
-    """Which samples of which users are kept. places: by the user's position, the numbers of the samples, in order."""
+    """Which samples of which users are kept. numbers: by the user's position, the numbers of the samples, in order."""
 
     places: Mapping[int, Ints]
 
@@ -38,7 +38,7 @@ class Keeper:
     rows: dict[int, Floats] = field(default_factory=dict)
 
     def add(self, user: int, values: Floats, most: int | None = None) -> None:
-        """Take a user's samples, [n, columns], and keep the picked ones, at most the first so many."""
+        """Take a user's samples, [n, columns], and keep the picked ones, at most that number of first ones."""
         places = self.picks.places.get(user)
         if places is not None:
             self.rows[user] = values[places[:most]]
@@ -76,5 +76,5 @@ def draw_probe(users: Ints, num_samples: Ints, samples: int, rng: Generator) -> 
 
 
 def draw_some(users: Sequence[int], num_samples: Ints, most: int, rng: Generator) -> Picks:
-    """Draw at most so many different samples of each of these users, in random order."""
+    """Draw at most that number of different samples of each of these users, in random order."""
     return Picks({user: rng.choice(num_samples[user], min(most, num_samples[user]), replace=False) for user in users})

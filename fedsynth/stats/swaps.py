@@ -16,7 +16,7 @@ OWN_DATA = "of somebody's own data no true models are known"
 NO_PAIRS = "there are no two users to compare"
 ONE_CLUSTER = "all users are of one cluster"
 NO_COMPANIONS = "no two users are of one cluster"
-OTHER_LABELS = "labels are not those that were dealt"
+OTHER_LABELS = "labels are not those that were assigned"
 
 
 def swap_measures(shares: Floats, clusters: Ints, swaps: Ints) -> dict[str, float]:

@@ -147,7 +147,7 @@ def test_silos_stay_on_their_worker_with_weights_too() -> None:
 def test_silos_dealt_before_the_workers_started_are_an_error() -> None:
     sampler = federated.CrossSiloUserSampler("random", user_ids=USERS, num_silos=2)
     dataset = federated.FederatedDataset.from_slices(SLICES, sampler)
-    with pfl_worker(0, 2), pytest.raises(UsageError, match="dealt its silos to 1 workers, but there are 2 now"):
+    with pfl_worker(0, 2), pytest.raises(UsageError, match="assigned its silos to 1 workers, but there are 2 now"):
         dataset.get_cohort(2)
 
 

@@ -28,7 +28,7 @@ class ShiftsParameters:
     Sizes: mean_size, the expected number of samples, min_samples to max_samples, None: what LEAF's law has with these
     bounds, 101.7 with LEAF's; sigma_samples, the standard deviation
     of its logarithm before those bounds, 0 to 20, 0: all users have the same.
-    sizes, [num_tasks] the very numbers of samples, each 1 or more, in place of all of these; (): they are drawn.
+    sizes, [num_tasks] the very numbers of samples, each 1 or more, instead of all of these; (): they are drawn.
     Labels: label_alpha, the concentration of the users' class shares around the pooled ones, 1e-9 to 1e9, or inf: all
     users alike; imbalance, how many times more frequent the first class is than the last, 1 to 10,000.
     Concepts: concept_dims, how many dimensions decide the class, 2 to num_dim, None: a third, at least 2;

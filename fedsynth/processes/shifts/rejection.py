@@ -72,7 +72,7 @@ class Rejection:
     def _draw_together(
         self, rng: RandomState, model: Floats, user: int, u: Floats, places: Ints, starts: Ints, wanted: Ints
     ) -> None:
-        """Fill in u [n, R] in places, those of each class from its start on; draws go in order to their class'."""
+        """Fill in u [n, R] by rows, those of each class from its start on; draws go in order to their class'."""
         num_classes = model.shape[1]
         said, drawn = np.zeros(num_classes, np.int64), 0
         rows = int((wanted / self._said).max() * self._said.sum() * _MARGIN) + num_classes

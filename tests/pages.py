@@ -75,7 +75,7 @@ def run_page(page: Path, folder: Path, *, install: bool = False) -> None:
         env=_environment(folder, install=install),
         stdout=subprocess.PIPE,
         text=True,
-        timeout=1200,
+        timeout=3600,
     )
     printed = result.stdout.split(f"{_END}\n")
     assert result.returncode == 0, f"{page.name}:\n{run[min(len(printed), len(run)) - 1].text}\n{printed[-1]}"

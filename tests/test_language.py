@@ -18,13 +18,13 @@ from tests.commands import ROOT
 
 DROPPED = {
     r"\b(he|his|him|himself|she|her|hers)\b": "a user is they or it",
-    r"\bplaces?\b": "an offset in a file, a mean of samples; instead of",
+    r"(?<!\bin )(?<!\binto )\bplaces?\b|\bin place of\b": "an offset in a file, a mean of samples; instead of",
     r"\b(deal|deals|dealt|dealing)\b": "redistribute, assign",
     r"\b(dis)?honest\w*": "say what is validated",
     r"\bill\b": "say what is wrong",
     r"\bsame law\b|\ba law\b": "the same distribution",
     r"\ba word why\b|\bwithout a word\b": "the reason; silently",
-    r"\bso many\b": "name the parameter",
+    r"\bat (least|most) so many\b": "name the parameter, this number of",
     r"\bwho (he|they) (is|are)\b": "authentication, an id",
     r"\bspread to be seen\b": "vertical jitter",
     r"\bweighs? the same\b": "effective number of users",
@@ -43,7 +43,7 @@ def said(path: Path) -> Iterator[tuple[int, str]]:
     """Each comment and string of a module with the number of its line."""
     for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
         if token.type in (tokenize.COMMENT, tokenize.STRING) or token.type == getattr(tokenize, "FSTRING_MIDDLE", -1):
-            yield token.start[0], token.string
+            yield token.start[0], re.sub(r"\{[^{}]*\}", "", token.string) if token.string[:1] in "fF" else token.string
 
 
 def dropped(lines: Iterator[tuple[int, str]]) -> list[str]:

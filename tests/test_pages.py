@@ -12,16 +12,18 @@ from tests.pages import Block, blocks, compare, run_page
 
 DOCS = ROOT / "docs"
 RUN_ELSEWHERE = {
-    "coming-from-pfl.md": "program by program in tests/federated/test_coming_from_pfl.py",
     "gallery.md": "at a tenth in tests/test_gallery.py",
     "notebook.md": "by docs/notebook.py --check in .ci/run",
     "python.md": "as one session in tests/test_python_page.py",
+    "exporting.md": "client by client in tests/clients",
+    "validation.md": "on its own data in tests/test_sides.py",
     "scale.md": "its commands take a cluster and minutes",
     "training.md": "takes minutes; its example is run by tests/test_examples.py",
 }
 NEEDS = {
     "quickstart.md": ("torch",),
     "loading.md": ("torch", "pfl"),
+    "coming-from-pfl.md": ("torch", "pfl"),
     "coming-from-pytorch.md": ("torch",),
     "partition.md": ("sklearn",),
     "coming-from-flower.md": ("flwr", "flwr_datasets"),

@@ -35,7 +35,7 @@ def check_kinds(values: Mapping[str, Any]) -> None:
 
 
 def folder_path(name: str, value: Any) -> Path:
-    """Return a path. Raises UsageError for what is none."""
+    """Return a path. Raises UsageError for all else."""
     if not isinstance(value, str | os.PathLike):
         raise UsageError(f"{name} is {value!r:.80}, expected a folder's path")
     try:

@@ -336,6 +336,9 @@ OPTIONS: list[tuple[str, tuple[str, ...]]] = [
     ("generate -num-tasks 5 -prob-clusters nan,1", ("nan",)),
     ("generate -num-tasks 5 -prob-clusters a,b", ("a,b",)),
     ("generate -num-tasks 5 -prob-clusters 0.5,", ("0.5,",)),
+    ("generate -num-tasks 5 -prob-clusters 0.5 0.5", ("-prob-clusters 0.5,0.5",)),
+    ("generate --prob-clusters=0.2, 0.3, 0.5 -num-tasks 5", ("--prob-clusters 0.2,0.3,0.5",)),
+    ("generate -model shifts -num-tasks 2 -sizes 5 12", ("-sizes 5,12",)),
 ]
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fedsynth.errors import StageError
 from fedsynth.pipeline.delivery import RECORD, deliver
-from fedsynth.records.mark import TEXT
+from fedsynth.records.mark import TEXT, discard
 from fedsynth.records.stamp import stamp_file
 from tests.commands import contents, environment, fedsynth, generate, start
 from tests.test_faults import CHAIN, Mount, fails, limit_files, resize, tmpfs  # noqa: F401
@@ -168,6 +170,49 @@ def test_a_run_that_died_between_two_renamings_is_taken_back(done: Path, finishe
     assert "out: exists" in fails(done, "export", "out")
     assert contents(done / "out") == contents(finished / "parquet")
     assert leftovers(done) == []
+
+
+def test_a_replaced_folder_that_was_half_deleted_never_comes_back(tmp_path: Path, monkeypatch: Any) -> None:
+    """Law 2, killed while the old one is deleted, with the new one deleted by hand before the next run."""
+    for text in ("old", "new"):
+        monkeypatch.setattr("fedsynth.pipeline.delivery.discard", discard if text == "old" else discard_half)
+        with (
+            contextlib.suppress(InterruptedError),
+            deliver(tmp_path / "out", overwrite=True) as delivery,
+        ):
+            for name in ("a", "b"):
+                (delivery.new / name).write_text(text)
+            delivery.commit({name: stamp_file(delivery.new / name) for name in ("a", "b")})
+    monkeypatch.undo()
+    assert contents(tmp_path / "out")["a"] == b"new"
+    shutil.rmtree(tmp_path / "out")
+    with deliver(tmp_path / "out", overwrite=False):
+        pass
+    assert not (tmp_path / "out").exists()
+    assert leftovers(tmp_path) == []
+
+
+def discard_half(path: Path) -> None:
+    """Die over deleting a folder that held something."""
+    if (path / "a").exists():
+        (path / "a").unlink()
+        raise InterruptedError
+
+
+def test_what_was_to_be_replaced_is_kept_where_somebody_took_its_name(tmp_path: Path) -> None:
+    out, work = tmp_path / "out", tmp_path / ".fedsynth/out.export"
+    with deliver(out, overwrite=False) as delivery:
+        (delivery.new / "a").write_text("made")
+        delivery.commit({"a": stamp_file(delivery.new / "a")})
+    (work / "new").mkdir(parents=True)
+    out.rename(work / "old")
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    with pytest.raises(StageError, match="out: not made by"), deliver(out, overwrite=True):
+        pass
+    assert contents(out) == {"mine.txt": b"mine"}
+    assert contents(tmp_path / "out.kept")["a"] == b"made"
+    assert leftovers(tmp_path) == []
 
 
 def test_private_folders_of_others_are_left_alone(done: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 
 import fedsynth
 from fedsynth.errors import DataError, StageError, UsageError
+from tests.commands import contents, environment
 
 LABELS = np.arange(600) % 6
 
@@ -198,13 +202,16 @@ def test_a_leaf_dataset_is_written_as_it_was_read(tmp_path: Path) -> None:
         ({"a": ([object()], [1])}, 'user "a" has a value that JSON can\'t hold'),
         ({"a": ([1, 2], [1])}, 'user "a" has 2 entries in x and 1 in y'),
         ({"a": ([1, 2],)}, 'user "a" has 1 parts'),
+        ({"a": 3}, 'user "a" has 3, expected two parts, x and y'),
+        ({"a": (3, [1])}, 'user "a" has 3 for x or y, expected an entry for each sample'),
         ({}, "num_shards is 1, expected 1 to the number of users, 0"),
     ],
 )
 def test_nothing_is_left_of_what_cannot_be_written(tmp_path: Path, users: dict[str, Any], message: str) -> None:
     with pytest.raises((DataError, UsageError), match=message):
         fedsynth.write_leaf(tmp_path / "all_data", users)
-    assert list(tmp_path.iterdir()) == []
+    assert visible(tmp_path) == []
+    assert leftovers(tmp_path) == []
 
 
 def test_what_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None:
@@ -225,7 +232,93 @@ def test_replacing_a_folder_keeps_what_is_no_data(tmp_path: Path) -> None:
         fedsynth.write_leaf(folder, {"a": ([1], [1])}, overwrite=True)
         (folder / "notes.txt").write_text(f"mine {turn}")
     fedsynth.write_leaf(folder, {"b": ([2], [2])}, overwrite=True)
-    assert [path.name for path in folder.iterdir()] == ["all_data.json"]
+    assert visible(folder) == ["all_data.json"]
     found = {path.relative_to(tmp_path).parts[0]: path.read_text() for path in tmp_path.rglob("notes.txt")}
     assert found == {"all_data.kept": "mine 0", "all_data.kept-1": "mine 1"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["all_data", "all_data.kept", "all_data.kept-1"]
+    assert visible(tmp_path) == ["all_data", "all_data.kept", "all_data.kept-1"]
+
+
+def test_data_that_no_run_wrote_is_kept_when_a_folder_is_replaced(tmp_path: Path) -> None:
+    """Law 1, for files that are called as a run's own would be."""
+    folder = tmp_path / "all_data"
+    folder.mkdir()
+    (folder / "all_data.json").write_text("mine")
+    fedsynth.write_leaf(folder, {"a": ([1], [1])}, overwrite=True)
+    (folder / "all_data.json").write_text("mine too")
+    fedsynth.write_leaf(folder, {"b": ([2], [2])}, overwrite=True)
+    fedsynth.write_leaf(folder, {"c": ([3], [3])}, overwrite=True)
+    kept = [(tmp_path / name / "all_data.json").read_text() for name in ("all_data.kept", "all_data.kept-1")]
+    assert kept == ["mine", "mine too"]
+    assert visible(tmp_path) == ["all_data", "all_data.kept", "all_data.kept-1"]
+
+
+WRITER = """
+import os
+import fedsynth
+import fedsynth.pipeline.own_users
+
+CALLS = ("mkdir", "rename", "replace", "unlink", "rmdir", "fsync", "open")
+
+def arm(crash_at):
+    count = 0
+    def watched(call):
+        def act(*args, **options):
+            nonlocal count
+            count += 1
+            if count == crash_at:
+                os._exit(77)
+            return call(*args, **options)
+        return act
+    for name in CALLS:
+        setattr(os, name, watched(getattr(os, name)))
+
+def write(text, users, **options):
+    fedsynth.write_leaf("all_data", {user: ([text], [1]) for user in users}, num_shards=2, **options)
+
+status, point = 77, 0
+while status == 77:
+    point += 1
+    os.mkdir(str(point))
+    child = os.fork()
+    if not child:
+        os.chdir(str(point))
+        write("old", "ab")
+        arm(point)
+        write("new", "cd", overwrite=True)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+raise SystemExit(status)
+"""
+"""Replaces folders, each in a process that ends at once before its n-th change to names or its n-th sync."""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
+def test_replacing_that_dies_anywhere_leaves_the_old_or_the_new_and_the_next_run_finishes(tmp_path: Path) -> None:
+    """Law 2, and nothing is left over after the next run."""
+    subprocess.run([sys.executable, "-c", WRITER], cwd=tmp_path, env=environment(), check=True)
+    points = sorted(tmp_path.iterdir(), key=lambda path: int(path.name))
+    new, seen = contents(points[-1] / "all_data"), []
+    assert b"new" in new["all_data_1.json"]
+    fedsynth.write_leaf(tmp_path / "old/all_data", {user: (["old"], [1]) for user in "ab"}, num_shards=2)
+    old = contents(tmp_path / "old/all_data")
+    for cwd in points:
+        found = contents(cwd / "all_data") if (cwd / "all_data").exists() else None
+        assert found in (None, old, new)
+        with pytest.raises(StageError, match="overwrite=True"):  # the next run does not ask for it: the old is there
+            fedsynth.write_leaf(cwd / "all_data", {"e": ([1], [1])})
+        assert contents(cwd / "all_data") == (found or old)
+        fedsynth.write_leaf(cwd / "all_data", {"e": ([1], [1])}, overwrite=True)
+        assert visible(cwd) == ["all_data"]
+        assert visible(cwd / "all_data") == ["all_data.json"]
+        assert leftovers(cwd) == []
+        seen.append("none" if found is None else "old" if found == old else "new")
+    assert set(seen) == {"old", "none", "new"}
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def leftovers(parent: Path) -> list[Path]:
+    """What is in the private folder, but for its mark and locks."""
+    return [path for path in (parent / ".fedsynth").rglob("*") if path.name != ".fedsynth" and path.suffix != ".lock"]

@@ -183,23 +183,25 @@ def test_options_without_effect_are_pointed_out(done: Path) -> None:
     assert "--new-users 0.3 has no effect without -t" in message
 
 
+@pytest.mark.parametrize("command", ["preprocess", "split"])
 @pytest.mark.parametrize(
-    ("options", "empty", "larger"),
+    ("options", "empty", "way_out"),
     [
-        (("--tf", 0.5, "--vf", 0.1), "val", "--vf"),
-        (("--tf", 0.5, "--new-users", 0.1), "new_users", "--new-users"),
-        (("-t", "user", "--tf", 0.5, "--vf", 0.1), "val", "--vf"),
+        (("--tf", 0.5, "--vf", 0.1), "val", "use data whose users have more samples"),
+        (("--tf", 0.5, "--new-users", 0.1), "new_users", "use more data, or a larger --new-users"),
+        (("-t", "user", "--tf", 0.5, "--vf", 0.1), "val", "use more data, or a larger --vf"),
+        (("-t", "user", "--tf", 0.1), "train", "use more data, or a larger --tf"),
     ],
 )
 def test_empty_side_is_an_error_before_anything_is_written(
-    options: tuple[object, ...], empty: str, larger: str, tmp_path: Path, write_leaf: WriteLeaf
+    command: str, options: tuple[object, ...], empty: str, way_out: str, tmp_path: Path, write_leaf: WriteLeaf
 ) -> None:
     write_leaf({name: ([1, 2], [1, 2]) for name in "abcd"})
     before = contents(tmp_path)
     given = options if "-t" in options else ("-t", "sample", *options)
-    message = fedsynth(tmp_path, "preprocess", *given, check=1).stderr
+    message = fedsynth(tmp_path, command, *given, check=1).stderr
     assert f"no samples are left for {empty} with" in message
-    assert f"a larger {larger} or" in message
+    assert message.endswith(f"nothing was written: {way_out}\n")
     assert contents(tmp_path) == before
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from fedsynth.api.arguments import folder_path
+from fedsynth.api.arguments import check_kinds, folder_names, folder_path
 from fedsynth.api.running import choose_bar
 from fedsynth.cli.history import command_lines
 from fedsynth.engine import open_engine
@@ -61,7 +61,8 @@ def export(
         >>> [(folder.split, folder.users) for folder in exported.folders]
         [('train', 20), ('test', 20)]
     """
-    names = None if folders is None else [os.fspath(folder) for folder in folders]
+    check_kinds(locals())
+    names = None if folders is None else folder_names("folders", folders)
     wish = ExportWish(to=to, folders=names, dtype=dtype, features=features)
     paths = folder_path("data_dir", data_dir), folder_path("out", out)
     with open_engine(workers, scheduler) as engine:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from fedsynth.api.arguments import folder_path, parameters_given, whole
+from fedsynth.api.arguments import check_kinds, folder_path, parameters_given, whole
 from fedsynth.api.results import Generated, generated_folder
 from fedsynth.api.running import choose_bar, choose_teller
 from fedsynth.cli.command_line import shortest_command
@@ -113,7 +113,8 @@ def generate(
         >>> made.parameters["num_classes"]
         5
     """
-    given = parameters_given(locals())
+    check_kinds(locals())
+    given = parameters_given({**locals(), "num_tasks": whole("num_tasks", num_tasks)})
     folder = folder_path("data_dir", data_dir)
     dataset = Dataset(choose_parameters(model, given), stream=stream, num_shards=whole("num_shards", num_shards))
     levels = make_targets(targets or {})

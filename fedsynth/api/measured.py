@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedsynth.api.arguments import folder_path, whole
+from fedsynth.api.arguments import check_kinds, folder_path, whole
 from fedsynth.api.partitions import Partition
 from fedsynth.api.running import choose_bar
 from fedsynth.engine import Engine, open_engine
@@ -64,6 +64,7 @@ def measure(
         return data.measure()
     if isinstance(data, Mapping) and not isinstance(data, LeafDataset):
         return measure_users(data, features=features, bar=bar)
+    check_kinds(locals())
     with open_engine(workers, scheduler) as engine:
         described = describe(_ready(data, engine), features=features, engine=engine, bar=bar)
     _require_unchanged(data)
@@ -98,6 +99,7 @@ def compare(
         >>> [found["users"] for found in table.measured.values()]
         [20, 20]
     """
+    check_kinds(locals())
     with open_engine(workers, scheduler) as engine:
         folders = [_ready(one, engine) for one in data]
         found = compare_folders(folders, features=features, engine=engine, bar=choose_bar(progress))
@@ -143,6 +145,7 @@ def fit(
         >>> fedsynth.generate("twin", **twin.arguments).users
         20
     """
+    check_kinds(locals())
     with open_engine(workers, scheduler) as engine:
         folder = _ready(data, engine)
         found = fit_folder(

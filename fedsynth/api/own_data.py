@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsynth.api.arguments import check_kinds, folder_path, number, whole, whole_numbers
 from fedsynth.api.partitions import Partition
 from fedsynth.errors import DataError, UsageError
-from fedsynth.leaf.folder import write_folder
 from fedsynth.partitioners.assign import assign, assign_naturally
 from fedsynth.partitioners.column import Column, to_column
 from fedsynth.partitioners.request import DEFAULT_SEED, Request
+from fedsynth.pipeline.own_users import write_folder
 from fedsynth.pipeline.partition_levels import solve_levels, with_knobs, with_levels
 from fedsynth.pipeline.target import Asked, make_targets
 
@@ -83,19 +84,20 @@ def partition(
         >>> part.num_samples
         array([25, 25, 25, 25])
     """
+    check_kinds(locals())
     names = _names(users, scheme)
     levels = make_targets(targets or {})
     given = {
         "users": None if names is not None or users is None else index(users),  # type: ignore[arg-type]
-        "alpha": alpha,
-        "sigma": sigma,
-        "sizes": None if sizes is None else [index(size) for size in sizes],
-        "classes": classes,
-        "shards": shards,
-        "min_samples": min_samples,
-        "clusters": clusters,
-        "swap_labels": swap_labels,
-        "seed": seed,
+        "alpha": None if alpha is None else number("alpha", alpha),
+        "sigma": None if sigma is None else number("sigma", sigma),
+        "sizes": None if sizes is None else whole_numbers("sizes", sizes),
+        "classes": None if classes is None else whole("classes", classes),
+        "shards": None if shards is None else whole("shards", shards),
+        "min_samples": whole("min_samples", min_samples),
+        "clusters": whole("clusters", clusters),
+        "swap_labels": whole("swap_labels", swap_labels),
+        "seed": whole("seed", seed),
     }
     request = Request(scheme=scheme, **with_knobs(scheme, levels, given))
     by_column = to_column(labels if by is None else by, name="labels" if by is None else "by", bins=bins)
@@ -121,13 +123,15 @@ def write_leaf(
         users: A mapping of users to (x, y): arrays, tensors or sequences of what JSON can hold, one entry a sample; or
             to datasets with features and labels, as `LeafDataset` has. Asked for twice, and held, one at a time.
         num_shards: Number of files.
-        overwrite: Replace what is there.
+        overwrite: Replace what is there. A folder that holds anything that `write_leaf` did not write is kept beside,
+            as `NAME.kept`.
 
     Returns:
         The files.
 
     Raises:
         StageError: If the folder is in use, unless overwrite.
+        BusyError: If another program is writing it.
         DataError: For values that JSON can't hold.
 
     Examples:
@@ -136,7 +140,11 @@ def write_leaf(
         >>> fedsynth.LeafDataset("own/all_data")["b"].features
         array([[2., 3.]])
     """
-    return write_folder(Path(folder), users, num_shards=num_shards, overwrite=overwrite)
+    check_kinds(locals())
+    if not isinstance(users, Mapping):
+        raise UsageError(f"users is a {type(users).__name__}, expected a mapping of users to (x, y)")
+    shards = whole("num_shards", num_shards)
+    return write_folder(folder_path("folder", folder), users, num_shards=shards, overwrite=overwrite)
 
 
 def _names(users: Any, scheme: str) -> Column | None:

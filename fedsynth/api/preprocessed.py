@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from fedsynth.api.arguments import folder_path, number, whole
+from fedsynth.api.arguments import check_kinds, folder_path, number, whole
 from fedsynth.api.results import Preprocessed, StageDone
 from fedsynth.api.running import choose_bar
 from fedsynth.engine import open_engine
@@ -80,6 +80,7 @@ def preprocess(
         >>> done.folders["train"].users
         20
     """
+    check_kinds(locals())
     stages = choose_stages(
         sample=sample,
         fraction=number("fraction", fraction),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
 
 _NUMBER = re.compile(r"-[0-9.]")
+_NUMBERS = re.compile(r"[-+0-9.,e]*[0-9][-+0-9.,e]*")
 _LIST = re.compile(r"[-0-9, ]*")
 _TYPED = f"{__name__}.typed"
 """In a context's meta: the words of the command line, without values."""
@@ -61,6 +62,7 @@ class LeafCommand(click.Command):
                 meant = _suggestion(name, known) or f"; `{ctx.command_path} --help` lists all"
                 raise UsageError(f"no option {name}{meant}")
         self._check_negative(ctx, args)
+        self._check_lists(ctx, args)
         ctx.meta[_TYPED] = {word.partition("=")[0] for word in args}
         return super().parse_args(ctx, args)
 
@@ -85,6 +87,17 @@ class LeafCommand(click.Command):
             if name in alone and _NUMBER.match(value):
                 raise UsageError(f"{name} is {value}, expected a value that is not negative")
 
+    def _check_lists(self, ctx: click.Context, args: list[str]) -> None:
+        """Click takes what stands after a list's first number for arguments."""
+        lists = {name for param in self.get_params(ctx) if _holds_numbers(param) for name in param.opts}
+        for position, word in enumerate(args):
+            name, given, value = word.partition("=")
+            words = [value] if given else []
+            words += takewhile(_NUMBERS.fullmatch, args[position + 1 :])
+            if name in lists and len(words) > 1:
+                found = ",".join(number for word in words for number in word.split(",") if number)
+                raise UsageError(f"{name} is {' '.join(words)}, expected commas and no blanks: {name} {found}")
+
 
 def option_name(param: click.Parameter, ctx: click.Context) -> str:
     """Return a parameter's option in the form that was typed, or LEAF's where none was."""
@@ -103,6 +116,10 @@ def _is_option(param: click.Parameter) -> bool:
 
 def _may_stand_alone(param: click.Parameter) -> bool:
     return isinstance(param, click.Option) and not param.is_flag and isinstance(param.flag_value, str)
+
+
+def _holds_numbers(param: click.Parameter) -> bool:
+    return isinstance(param, click.Option) and any(form in (param.metavar or "") for form in ("N,N", "P,P"))
 
 
 def parse_probabilities(ctx: click.Context, param: click.Parameter, value: Any) -> tuple[float, ...] | None:

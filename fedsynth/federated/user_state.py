@@ -7,6 +7,8 @@ import contextlib
 import hashlib
 import os
 import pickle
+import platform
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,11 +18,13 @@ from urllib.parse import quote
 
 from fedsynth.errors import DataError, FedsynthError, UsageError
 from fedsynth.federated.beside_pfl import introduce, pfl_error, stands_for
-from fedsynth.system import exclusive_lock
+from fedsynth.system import exclusive_lock, process_is_alive
 
 State = dict[str, Any]
 
 _SUFFIX = ".state"
+_NEW = ".new-"
+_TRIES = 10
 _LONGEST = 150
 """Characters of a file's name that a user's id may take; a longer one is told by its SHA-256 sum."""
 
@@ -146,15 +150,15 @@ class DiskUserStateStorage(AbstractUserStateStorage):
     def clear_states(self) -> None:
         for pattern in (f"*{_SUFFIX}", f"*/*{_SUFFIX}"):
             for path in self._folder.glob(pattern):
-                path.unlink(missing_ok=True)
+                if not _is_being_written(path.name):
+                    path.unlink(missing_ok=True)
         for folder in (*self._folder.glob("*/"), self._folder):
             with contextlib.suppress(OSError):  # it holds something else, or is gone
                 folder.rmdir()
 
     def save_state(self, state: State, user_id: Any, key: str | None = None) -> None:
         path = self._path(user_id, key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=".new-", suffix=_SUFFIX)
+        descriptor, new = _new_file(path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 _pickle(state, file, user_id)
@@ -177,6 +181,29 @@ class DiskUserStateStorage(AbstractUserStateStorage):
     def _path(self, user_id: Any, key: str | None) -> Path:
         folder = self._folder if key is None else self._folder / _file_name(key)
         return folder / f"{_file_name(user_id)}{_SUFFIX}"
+
+
+def _new_file(folder: Path) -> tuple[int, str]:
+    """Make a file for this process alone, and its folder, which others who clear states may remove meanwhile."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return tempfile.mkstemp(dir=folder, prefix=f"{_unfinished()}{os.getpid()}-", suffix=_SUFFIX)
+        except FileNotFoundError:
+            if not tries_left:
+                raise
+    raise AssertionError  # the last try returns or raises
+
+
+def _is_being_written(name: str) -> bool:
+    """Whether a file is not finished, and may still be: its process runs, or runs elsewhere, where nothing is known."""
+    match = re.match(rf"{re.escape(_unfinished())}(\d{{1,9}})-", name)
+    return process_is_alive(int(match[1])) if match else name.startswith(_NEW)
+
+
+def _unfinished() -> str:
+    """Return how the names of this machine's unfinished files begin, before the process's number."""
+    return f"{_NEW}{_file_name(platform.node())}."
 
 
 def _pickle(state: State, file: IO[bytes], user_id: Any) -> None:

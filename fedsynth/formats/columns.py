@@ -22,6 +22,10 @@ class WiderError(Exception):
         self.x, self.y = x, y
 
 
+class LabelError(TypeError):
+    """The labels are what no column holds."""
+
+
 @dataclass(frozen=True)
 class UserRows:
     """A user and what else is known of them."""
@@ -36,8 +40,8 @@ class UserRows:
 def user_batches(rows: UserRows, schema: Schema, arrow_schema: Any) -> Iterator[Any]:
     """Yield a user's samples as record batches of at most 2,048 rows and some megabytes; holds one of them.
 
-    Raises WiderError for samples that the schema does not hold, TypeError, in words, for what no column holds, and
-    ValueError for numbers that the type asked for can't hold.
+    Raises WiderError for samples that the schema does not hold, TypeError, in words, for what no column holds,
+    LabelError if that is labels, and ValueError for numbers that the type asked for can't hold.
     """
     pa = import_arrow()
     step = rows_at_a_time(rows.x[0])
@@ -46,8 +50,7 @@ def user_batches(rows: UserRows, schema: Schema, arrow_schema: Any) -> Iterator[
         labels = rows.y[start : start + step]
         if schema.positions is not None:
             labels = [schema.positions[label] for label in labels]
-        y = to_arrow(labels)
-        _require_exact(y, labels)
+        y = _labels_to_arrow(labels, schema)
         if join(schema.x, x.type) != schema.x or join(schema.y, y.type) != schema.y:
             raise WiderError(x.type, y.type)
         count = len(labels)
@@ -96,6 +99,16 @@ def to_arrow(values: Sequence[Any]) -> Any:
     return found
 
 
+def _labels_to_arrow(labels: Sequence[Any], schema: Schema) -> Any:
+    try:
+        found = to_arrow(labels)
+        _require_exact(found, labels)
+        join(schema.y, found.type)
+    except TypeError as error:
+        raise LabelError(f"labels that are {error}") from error
+    return found
+
+
 def _require_exact(found: Any, labels: Sequence[Any]) -> None:
     """Raise TypeError if whole numbers were rounded."""
     if import_arrow().types.is_floating(found.type):
@@ -134,9 +147,15 @@ def _with_leaf(kind: Any, leaf: Any) -> Any:
 
 
 def _cast(found: Any, kind: Any) -> Any:
-    return found if found.type == kind else found.cast(kind)
+    try:
+        return found if found.type == kind else found.cast(kind)
+    except import_arrow().ArrowInvalid as error:
+        raise TypeError("whole numbers that are less exact beside fractions") from error
 
 
 def _repeated(value: Any, kind: Any, count: int) -> Any:
     pa = import_arrow()
-    return pa.nulls(count, kind) if value is None else pa.repeat(pa.scalar(value, kind), count)
+    try:
+        return pa.nulls(count, kind) if value is None else pa.repeat(pa.scalar(value, kind), count)
+    except UnicodeEncodeError as error:
+        raise TypeError("a name that is no UTF-8") from error

@@ -62,7 +62,7 @@ class Schema:
 def are_whole(names: Sequence[str]) -> bool:
     """Whether names are all whole numbers of 64 bits as Python writes them: then nothing is lost in numbers."""
     for name in names:
-        if not name.lstrip("-").isdecimal() or len(name) > 20:
+        if not name.removeprefix("-").isdecimal() or len(name) > 20:
             return False
         number = int(name)
         if str(number) != name or not -(2**63) <= number < 2**63:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from fedsynth.engine import Progress, check_shared, no_progress
 from fedsynth.errors import DataError
-from fedsynth.formats.columns import UserRows, WiderError, user_batches
+from fedsynth.formats.columns import LabelError, UserRows, WiderError, user_batches
 from fedsynth.formats.schema import Schema
 from fedsynth.formats.survey import Survey
 from fedsynth.formats.tables import TABLES, Sink, TableFile
@@ -99,7 +99,7 @@ def _write_users(job: TableJob, table: TableFile, schema: Any, progress: Progres
             try:
                 size += table.add(user_batches(known.rows(user, x, y), job.schema, schema))
             except TypeError as error:
-                raise _mixed(job.survey.path, user, str(error)) from error
+                raise _mixed(job.survey.path, user, error) from error
             except ValueError as error:
                 raise DataError(f'{job.survey.path}: user "{user}" has {error}') from error
         if job.meter is not None:
@@ -108,8 +108,9 @@ def _write_users(job: TableJob, table: TableFile, schema: Any, progress: Progres
     return size
 
 
-def _mixed(path: Path, user: str, found: str) -> DataError:
+def _mixed(path: Path, user: str, error: TypeError) -> DataError:
+    way_out = "convert them" if isinstance(error, LabelError) else "convert them, or write them with pfllib"
     return DataError(
-        f'{path}: user "{user}" has {found}, expected samples of one kind, numbers, texts or lists of one of them, '
-        "which are what a column holds; convert them, or write them with pfllib"
+        f'{path}: user "{user}" has {error}, expected samples of one kind, numbers, texts or lists of one of them, '
+        f"which are what a column holds; {way_out}"
     )

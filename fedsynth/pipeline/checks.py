@@ -9,14 +9,14 @@ from typing import Any
 from fedsynth.errors import StageError, named
 from fedsynth.pipeline.options import Stage
 from fedsynth.pipeline.workspace import Workspace
-from fedsynth.records.layout import NEW_USERS, STAGE_FOLDERS, VAL, data_names, in_use
+from fedsynth.records.layout import NEW_USERS, REM_USERS, SAMPLED, STAGE_FOLDERS, TRAIN, VAL, data_names, in_use
 from fedsynth.records.manifest import StageRecord, differences
 from fedsynth.records.origin import WAY_OUT
 
 _WAY_OUT_OF_OWN = f"move it elsewhere, or make the stages again with {named('overwrite')}"
 
-_LARGER = {VAL: "val_fraction", NEW_USERS: "new_users"}
-"""What makes folders that are not LEAF's fuller."""
+_LARGER = {SAMPLED: "fraction", TRAIN: "train_fraction", VAL: "val_fraction", NEW_USERS: "new_users"}
+"""By folder: what makes it fuller."""
 
 
 def in_the_way(workspace: Workspace, stage: Stage) -> list[str]:
@@ -73,8 +73,17 @@ def check_left(stage: Stage, after: Mapping[str, Mapping[str, int]], source: Pat
             asked = _described(stage, stage.parameters)
             raise StageError(
                 f"{source}: no samples are left for {name} with {asked}; nothing was written: "
-                f"use more data, a larger {named(_LARGER.get(name, 'fraction'))} or a smaller {named('min_samples')}"
+                f"use {_more_samples(stage, name)}"
             )
+
+
+def _more_samples(stage: Stage, folder: str) -> str:
+    """Return what puts samples into a folder that would have none, of what the stage itself can be asked for."""
+    if folder == REM_USERS:
+        return f"more data, or a smaller {named('min_samples')}"
+    if stage.parameters.get("method") == "sample" and folder != NEW_USERS:  # every user who has enough is on each side
+        return "data whose users have more samples"
+    return f"more data, or a larger {named(_LARGER[folder])}" if folder in _LARGER else "more data"
 
 
 def _described(stage: Stage, values: dict[str, Any], others: dict[str, Any] | None = None) -> str:

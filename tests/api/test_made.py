@@ -228,7 +228,7 @@ def test_other_errors_are_public_and_name_the_way_out() -> None:
     with pytest.raises(fedsynth.StageError, match="data: no such folder"):
         fedsynth.preprocess()
     fedsynth.generate(num_tasks=3)
-    with pytest.raises(fedsynth.StageError, match=r"no samples are left .*a larger fraction or a smaller min_samples"):
+    with pytest.raises(fedsynth.StageError, match=r"no samples are left .*use more data, or a smaller min_samples$"):
         fedsynth.preprocess(sample=None, min_samples=10_000)
     Path("data/all_data/all_data.json").write_text("{")
     with pytest.raises(fedsynth.FedsynthError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from fedsynth.errors import DataError, FedsynthError, UsageError
 from fedsynth.federated import DiskUserStateStorage, InMemoryUserStateStorage, UserNotFoundError
 from fedsynth.federated.user_state import _file_name
+from tests.commands import environment
 
 
 @pytest.mark.parametrize("user", ["../u", "a/b", ".", "..", "", "\n", "ü" * 200, "x" * 5000, 7, ("a", 1), "con.state"])
@@ -64,7 +66,43 @@ def test_a_state_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_link_in_a_states_path_is_repathd_not_followed(tmp_path: Path) -> None:
+class ClearedMeanwhile:
+    """While it is pickled, another worker clears all states."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        DiskUserStateStorage(self.folder).clear_states()
+        return int, (3,)
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_clearing_leaves_what_another_worker_is_writing(key: str | None, tmp_path: Path) -> None:
+    storage = DiskUserStateStorage(tmp_path)
+    storage.save_state({"n": 1}, "old", key)
+    storage.save_state({"n": ClearedMeanwhile(tmp_path)}, "u", key)
+    assert storage.load_state("u", key) == {"n": 3}
+    with pytest.raises(UserNotFoundError):
+        storage.load_state("old", key)
+
+
+def test_clearing_removes_what_killed_workers_left_unfinished(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "from fedsynth import DiskUserStateStorage\n"
+        "class Killed:\n"
+        "    def __reduce__(self): os._exit(7)\n"
+        "DiskUserStateStorage(sys.argv[1]).save_state({'n': Killed()}, 'u')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script, str(tmp_path / "states")], env=environment())
+    assert run.returncode == 7
+    assert len(list((tmp_path / "states").iterdir())) == 1
+    DiskUserStateStorage(tmp_path / "states").clear_states()
+    assert not (tmp_path / "states").exists()
+
+
+def test_a_link_in_a_states_path_is_replaced_not_followed(tmp_path: Path) -> None:
     storage = DiskUserStateStorage(tmp_path / "states")
     storage.save_state({"n": 1}, "u")
     target = tmp_path / "target"

@@ -296,9 +296,46 @@ def test_samples_that_no_column_holds_are_one_sentence(x: list[Any], apart: bool
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_labels_that_no_column_holds_are_not_sent_to_a_format_that_refuses_them_too(
+    apart: bool, tmp_path: Path
+) -> None:
+    one, two = ([1.0], "text"), ([2.0], 1)
+    users: Any = {"7": ([one[0], two[0]], [one[1], two[1]])}
+    if apart:
+        users = {"7": ([one[0]], [one[1]]), "8": ([two[0]], [two[1]])}
+    write(tmp_path, users)
+    with pytest.raises(DataError, match=r'user "[78]" has labels that are .*; convert them$'):
+        export(tmp_path, to="parquet")
+
+
+@pytest.mark.parametrize(
+    "names", [("007", "7"), ("-0", "0"), ("--7", "-7"), (str(2**63), "1"), ("\u0667", "7"), ("+1", "1")]
+)
+def test_names_that_numbers_would_merge_stay_texts(names: tuple[str, str], tmp_path: Path) -> None:
+    write(tmp_path, {name: ([[float(number)]], [0]) for number, name in enumerate(names)})
+    table = read(export(tmp_path, to="parquet"))
+    assert list(zip(table["user_id"].to_pylist(), table["x"].to_pylist(), strict=True)) == [
+        (names[0], [0.0]),
+        (names[1], [1.0]),
+    ]
+
+
+def test_names_that_are_no_text_are_one_sentence(tmp_path: Path) -> None:
+    write(tmp_path, {"\ud800": ([[1.0]], [0])})
+    with pytest.raises(DataError, match=r"has a name that is no UTF-8, expected .*; convert them"):
+        export(tmp_path, to="parquet")
+
+
+def test_whole_numbers_that_fractions_would_round_are_one_sentence(tmp_path: Path) -> None:
+    write(tmp_path, {"7": ([[2**53 + 1]], [0]), "8": ([[1.5]], [0])})
+    with pytest.raises(DataError, match=r'user "7" has whole numbers that are less exact beside fractions, expected'):
+        export(tmp_path, to="parquet")
+
+
 def test_labels_that_would_be_rounded_are_refused(tmp_path: Path) -> None:
     write(tmp_path, {"7": ([[1.0]], [2**63 + 1])})
-    with pytest.raises(DataError, match='user "7" has whole numbers beyond 64 bits'):
+    with pytest.raises(DataError, match='user "7" has labels that are whole numbers beyond 64 bits'):
         export(tmp_path, to="parquet")
 
 

@@ -15,6 +15,7 @@ MUST_HAVE = {
     "LeafDataset",
     "Partition",
     "compare",
+    "export",
     "fit",
     "generate",
     "measure",

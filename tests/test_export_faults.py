@@ -62,6 +62,23 @@ def test_a_target_that_exists_is_kept(done: Path) -> None:
     fedsynth(done, "export", "empty", "--to", "parquet")
 
 
+@pytest.mark.parametrize("place", ["file/out", "file/more/out", "dangling/out"])
+def test_a_target_in_what_is_no_folder_names_that(place: str, done: Path) -> None:
+    (done / "file").write_text("mine")
+    (done / "dangling").symlink_to("nowhere")
+    message = fails(done, "export", "--to", "parquet", place)
+    assert (
+        f"{place.removesuffix('/out')}: a file, or in one, or a link that leads nowhere, expected a folder" in message
+    )
+    assert (done / "file").read_text() == "mine"
+
+
+def test_a_target_whose_name_has_line_feeds_is_still_one_line(done: Path) -> None:
+    said = fedsynth(done, "export", "--to", "parquet", "train", "a\n\x1b[31mb").stdout.splitlines()
+    assert said[-1].startswith("export: a\\n\\x1b[31mb: parquet, 1 file")
+    assert len(said) == 2
+
+
 @pytest.mark.parametrize("change", ["new", "changed", "link"])
 def test_overwrite_replaces_only_what_an_export_made(change: str, done: Path, finished: Path) -> None:
     fedsynth(done, "export", "out")

@@ -59,12 +59,12 @@ def measure(
         >>> found["users"], found["samples"], found["label.total_variation"]
         (2, 8, 0.25)
     """
+    check_kinds({"features": features, "workers": workers, "scheduler": scheduler, "progress": progress})
     bar = choose_bar(progress)
     if isinstance(data, Partition):
         return data.measure()
     if isinstance(data, Mapping) and not isinstance(data, LeafDataset):
         return measure_users(data, features=features, bar=bar)
-    check_kinds(locals())
     with open_engine(workers, scheduler) as engine:
         described = describe(_ready(data, engine), features=features, engine=engine, bar=bar)
     _require_unchanged(data)

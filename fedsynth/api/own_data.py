@@ -89,15 +89,15 @@ def partition(
     levels = make_targets(targets or {})
     given = {
         "users": None if names is not None or users is None else index(users),  # type: ignore[arg-type]
-        "alpha": None if alpha is None else number("alpha", alpha),
-        "sigma": None if sigma is None else number("sigma", sigma),
+        "alpha": _checked("alpha", alpha),
+        "sigma": _checked("sigma", sigma),
         "sizes": None if sizes is None else whole_numbers("sizes", sizes),
-        "classes": None if classes is None else whole("classes", classes),
-        "shards": None if shards is None else whole("shards", shards),
-        "min_samples": whole("min_samples", min_samples),
-        "clusters": whole("clusters", clusters),
-        "swap_labels": whole("swap_labels", swap_labels),
-        "seed": whole("seed", seed),
+        "classes": classes,
+        "shards": shards,
+        "min_samples": min_samples,
+        "clusters": clusters,
+        "swap_labels": swap_labels,
+        "seed": seed,
     }
     request = Request(scheme=scheme, **with_knobs(scheme, levels, given))
     by_column = to_column(labels if by is None else by, name="labels" if by is None else "by", bins=bins)
@@ -145,6 +145,12 @@ def write_leaf(
         raise UsageError(f"users is a {type(users).__name__}, expected a mapping of users to (x, y)")
     shards = whole("num_shards", num_shards)
     return write_folder(folder_path("folder", folder), users, num_shards=shards, overwrite=overwrite)
+
+
+def _checked(name: str, value: float | None) -> float | None:
+    """Return a number as it was given, but for those that NumPy can't compute with. Raises UsageError."""
+    found = None if value is None else number(name, value)
+    return value if isinstance(value, int) and found is not None and abs(found) < 2**53 else found
 
 
 def _names(users: Any, scheme: str) -> Column | None:

@@ -24,7 +24,7 @@ _OS_ADVICE = {
     errno.EFBIG: "the limit on file sizes (`ulimit -f`) is too low for this data",
     errno.EACCES: "check who owns the folder and what its permissions are",
     errno.EPERM: "check who owns the folder and what its permissions are",
-    errno.EROFS: "choose a folder that can be written with --data-dir",
+    errno.EROFS: "choose a folder that can be written",
 }
 
 

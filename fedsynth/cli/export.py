@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fedsynth.cli.console import progress_bar, warn
+from fedsynth.cli.console import printable, progress_bar, warn
 from fedsynth.cli.output import say
 from fedsynth.cli.parsing import LeafCommand, data_dir, option, overwrite, scheduler, workers
 from fedsynth.engine import open_engine
@@ -66,6 +66,6 @@ def _show(exported: Exported) -> None:
     for folder in exported.folders:
         say(f"export: {folder.split}: {counted(folder.users, 'user')}, {counted(folder.samples, 'sample')}")
     files = counted(len(exported.files), "file")
-    say(f"export: {exported.path}: {exported.to}, {files}, {exported.size / 1e6:,.1f} MB: done")
+    say(f"export: {printable(str(exported.path))}: {exported.to}, {files}, {exported.size / 1e6:,.1f} MB: done")
     for note in exported.notes:
         warn(note)

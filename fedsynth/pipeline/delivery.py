@@ -117,7 +117,13 @@ def deliver(out: Path, *, overwrite: bool, record: str = RECORD, keep: bool = Fa
     """
     out = out.resolve() if out.name in ("", "..") else out
     check_free(out, overwrite=overwrite)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StageError(
+            f"{out.parent}: a file, or in one, or a link that leads nowhere, expected a folder for {out.name}; name "
+            "another"
+        ) from error
     private = make_private(out.parent)
     with contextlib.ExitStack() as stack:
         try:

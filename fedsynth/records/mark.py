@@ -59,14 +59,14 @@ def find_private(parent: Path) -> Path | None:
 
 def make_private(parent: Path) -> Path:
     """Return a folder's private folder, made and marked if it was not there. Several processes may do so at once."""
-    place = find_private(parent)
-    if place is not None and _finish_mark(place):
-        return place
-    for place in _candidates(parent):
+    folder = find_private(parent)
+    if folder is not None and _finish_mark(folder):
+        return folder
+    for folder in _candidates(parent):
         with contextlib.suppress(FileExistsError):
-            place.mkdir()
-        if _finish_mark(place) or (_is_empty(place) and _mark(place)) or _finish_mark(place):  # marked just meanwhile
-            return place
+            folder.mkdir()
+        if _finish_mark(folder) or (_is_empty(folder) and _mark(folder)) or _finish_mark(folder):  # just marked by others
+            return folder
     raise AssertionError  # there are always more names
 
 
@@ -103,13 +103,13 @@ def new_file(target: Path) -> Iterator[Path]:
     for path, pid in _passing(private, target.name):
         if not process_is_alive(pid):
             discard(path)
-    place = private / f"{target.name}.{os.getpid()}.{token_hex(4)}"
+    new = private / f"{target.name}.{os.getpid()}.{token_hex(4)}"
     try:
-        yield place
-        place.replace(target)
+        yield new
+        new.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
-            discard(place)
+            discard(new)
         raise
 
 

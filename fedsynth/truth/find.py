@@ -17,7 +17,7 @@ NONE_IID = "the users are new after iid sampling"
 
 @dataclass(frozen=True)
 class NoTruth:
-    """That nothing is known. reason: why, in a few words."""
+    """No ground truth is known. reason: why, in a few words."""
 
     reason: str
 

@@ -65,7 +65,7 @@ def make_private(parent: Path) -> Path:
     for folder in _candidates(parent):
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
-        if _finish_mark(folder) or (_is_empty(folder) and _mark(folder)) or _finish_mark(folder):  # just marked by others
+        if _finish_mark(folder) or (_is_empty(folder) and _mark(folder)) or _finish_mark(folder):  # others did
             return folder
     raise AssertionError  # there are always more names
 

@@ -20,7 +20,7 @@ _SLICE = 4 * BLOCK
 """The most bytes of one piece that are written at a time; smaller pieces are gathered to BLOCK bytes."""
 
 _WAITING = 16 * BLOCK
-"""Bytes that may wait to be written or hashed; one who brings more waits as well."""
+"""Bytes that may wait to be written or hashed; a caller that brings more waits as well."""
 
 
 class HashedFile:
@@ -134,7 +134,7 @@ class HashedFile:
                 raise self._error
 
     def _fail(self, error: BaseException) -> None:
-        """Keep the first error and wake the one who makes pieces."""
+        """Keep the first error and wake the caller that makes pieces."""
         if self._error is None:
             self._error = error
         with contextlib.suppress(MemoryError):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 PATIENCE = 0.5
-"""Seconds after which one who waits looks whether there is still something to wait for."""
+"""Seconds after which a waiting caller checks whether there is still something to wait for."""
 
 
 class Lane:

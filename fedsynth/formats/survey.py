@@ -15,7 +15,7 @@ from fedsynth.leaf.index import LeafWalk, open_unchanged
 from fedsynth.leaf.values import decode_user
 
 MOST_CLASSES = 10_000
-"""Labels that differ more are kept as they are: names of so many classes would outgrow the data."""
+"""Largest number of different labels that become named classes: the names of more would outgrow the data."""
 
 
 class Labels:

@@ -1,4 +1,4 @@
-"""LEAF's files, pooled: whatever users they have, their samples are dealt anew."""
+"""LEAF's files, pooled: whatever users they have, their samples are redistributed."""
 
 from __future__ import annotations
 

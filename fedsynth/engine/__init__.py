@@ -39,7 +39,7 @@ class Pool(Protocol):
 
 @dataclass(frozen=True)
 class Told:
-    """What is called with the work done. progress: by a job that runs in this process; done: of a job that ran elsewhere."""
+    """What to call with the work done. progress: by a job that runs in this process; done: of one that ran elsewhere."""
 
     progress: Progress
     done: Callable[[Any], None]

@@ -128,7 +128,7 @@ class LeafWalk:
         return run
 
     def _is_new(self, run: Run, num_samples: dict[str, int]) -> bool:
-        """Whether a run's users are listed, appear here for the first time, and have as many samples as the head says."""
+        """Whether a run's users are listed, appear here first, and have as many samples as the head says."""
         if len(set(run.names)) < len(run.names) or not self.order.keys().isdisjoint(run.names):
             return False
         listed = list(map(num_samples.get, run.names))

@@ -49,10 +49,10 @@ class LazyLeafFile:
     """One LEAF file. users, num_samples: [users], as its head has them.
 
     Opening reads what stands before the data, and the whole file only if users or num_samples stand after it, or if
-    users are many and so small that reading the head is much of the work. Asking for the first user walks through it once,
-    each user is read when asked for. Holds the head and 16 bytes a user; the file is never left open, so that threads
-    and processes may share this, and it pickles without the data. Raises DataError if the file is gone or not LEAF's,
-    or changes after it was opened.
+    users are many and so small that reading the head is much of the work. Asking for the first user walks through it
+    once, each user is read when asked for. Holds the head and 16 bytes a user; the file is never left open, so that
+    threads and processes may share this, and it pickles without the data. Raises DataError if the file is gone or not
+    LEAF's, or changes after it was opened.
     """
 
     def __init__(self, path: Path) -> None:

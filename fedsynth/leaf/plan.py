@@ -185,7 +185,7 @@ class FilePlan:
 
     @classmethod
     def of_masks(cls, source: Sized, users: Sequence[int], mask: bytes) -> FilePlan:
-        """Return the plan of a file with samples of some users of the source. users: [n], 1 for each user that is in it.
+        """Return the plan of a file with samples of some users of the source. users: [n], 1 for each user in it.
 
         mask: one byte per sample of those users, 1 or 0, one user after the other.
         """

@@ -109,7 +109,7 @@ def find_run(text: bytes) -> Run | None:
 
 
 def _laid_out(keys: Sequence[int], sizes: list[int]) -> tuple[list[int], list[int]]:
-    """Return where users' texts start in a run, and their sizes. keys: [users] bytes of each key; sizes: of each text."""
+    """Return where users' texts start in a run, and their sizes. keys: [users] bytes of each key; sizes: of each."""
     ends = accumulate(map(int.__add__, keys, sizes))
     before = range(_AROUND, _AROUND * (len(sizes) + 1), _AROUND)
     return list(map(int.__add__, map(int.__sub__, ends, sizes), before)), sizes

@@ -42,7 +42,7 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class MalformedError(Exception):
-    """A user's text is not what it should be. offset: of the faulty byte in the text, None where there is no single one."""
+    """A user's text is not what it should be. offset: of the wrong byte in the text, None where it is no single one."""
 
     def __init__(self, problem: str, offset: int | None = None) -> None:
         super().__init__(problem)

@@ -158,7 +158,7 @@ class Manifest:
         self._index()
 
     def change(self, put: Iterable[StageRecord], drop: Iterable[str] = ()) -> None:
-        """Forget stages, then add or replace others, in the file too, in one step. Unless something changes, do nothing."""
+        """Forget stages, then add or replace others, in the file too, in one step; write nothing if nothing changes."""
         stages = {name: record for name, record in self.stages.items() if name not in set(drop)}
         stages |= {record.stage: record for record in put}
         if stages == self.stages:

@@ -1,7 +1,7 @@
 """Turn the knobs of `shifts` until the data has the levels asked for, before any of it is written.
 
-In the order sizes, label noise, labels, concepts, features none hangs on a later one, so each is solved once; only the
-two knobs of the sizes, and the two of the concepts, are gone through again where one moved the other's level.
+In the order sizes, label noise, labels, concepts, features none depends on a later one, so each is solved once; only
+the two knobs of the sizes, and the two of the concepts, are gone through again where one moved the other's level.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from fedsynth.processes.shifts.sizes import SizeLaw
 from fedsynth.targets import Found
 
 Tell = Callable[[str], None]
-"""Called with a few words on what is being tried."""
+"""Called with a description of what is being tried."""
 Measure = Callable[[ShiftsParameters], Levels]
 Searches = Mapping[str, Search]
 """By knob."""
@@ -182,11 +182,11 @@ class _Solver:
         if target is None:
             return changed
 
-        def with_size(place: float) -> ShiftsParameters:
-            return replace(changed, mean_size=search.value(place))
+        def with_size(point: float) -> ShiftsParameters:
+            return replace(changed, mean_size=search.value(point))
 
-        def mean(place: float) -> float:
-            return float(SizeLaw(with_size(place)).sizes(self._normals).mean())
+        def mean(point: float) -> float:
+            return float(SizeLaw(with_size(point)).sizes(self._normals).mean())
 
         return with_size(search.find(mean, target.level, target.tolerance / 10).knob)
 
@@ -224,9 +224,9 @@ class _Solver:
         inner, outer = "concept_within", "concept_between"
         second = self._chosen[outer]
 
-        def at(place: float) -> float:
+        def at(point: float) -> float:
             self.parameters = self._with(inner, searches[inner], searches[inner].low)
-            self.parameters = self._with(outer, searches[outer], place)
+            self.parameters = self._with(outer, searches[outer], point)
             self._turn_each({inner: self._chosen[inner]}, searches, measure, last=False)
             return self._level(second, measure, self.parameters)
 
@@ -247,8 +247,8 @@ class _Solver:
         """Turn one knob to where its level is nearest. Raises UsageError if that is too far off, the last time."""
         sign = 1 if search.rising else -1
 
-        def at(place: float) -> float:
-            return sign * level(self._with(knob, search, place))
+        def at(point: float) -> float:
+            return sign * level(self._with(knob, search, point))
 
         close = target.tolerance * search.close
         found = search.find(at, sign * target.level, close)
@@ -258,8 +258,8 @@ class _Solver:
             raise self._unreachable(target, search, found, at)
         self.parameters = self._with(knob, search, found.knob)
 
-    def _with(self, knob: str, search: Search, place: float) -> ShiftsParameters:
-        return replace(self.parameters, **{knob: search.value(place)})  # type: ignore[arg-type]
+    def _with(self, knob: str, search: Search, point: float) -> ShiftsParameters:
+        return replace(self.parameters, **{knob: search.value(point)})  # type: ignore[arg-type]
 
     def _bounded(self, knob: str, search: Search) -> Search:
         """Return a search that keeps users of two clusters at least as far apart as those of one."""

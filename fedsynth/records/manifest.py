@@ -1,6 +1,6 @@
 """`meta/manifest.json`: what each stage did, and from what. The only code that reads or writes it.
 
-The file is input like any other: it is checked against the types below, so that nothing odd in it reaches a path.
+The file is input like any other: it is checked against the types below, so that nothing invalid in it reaches a path.
 """
 
 from __future__ import annotations

@@ -96,8 +96,8 @@ def _raise_unless_open(call: Any, path: str, error: Any) -> None:
 def new_file(target: Path) -> Iterator[Path]:
     """Give the name of a new file in the target's folder's private folder, to be renamed over the target at the end.
 
-    It is made by whoever opens it, exclusively; on an error it is deleted, and what killed processes left of the same
-    target before it is made.
+    The caller makes it, exclusively; on an error it is deleted. What killed processes left for the same target is
+    deleted before.
     """
     private = make_private(target.parent)
     for path, pid in _passing(private, target.name):
@@ -126,7 +126,7 @@ def _candidates(parent: Path) -> Iterator[Path]:
 
 
 def _finish_mark(folder: Path) -> bool:
-    """Whether a folder is marked, also once there is more in it: whoever began the mark may have died over it."""
+    """Whether a folder is marked, also once there is more in it: the process that began the mark may have died."""
     if not is_marked(folder):
         return False
     if (folder / NAME).stat().st_size < len(TEXT):

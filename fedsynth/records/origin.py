@@ -72,7 +72,7 @@ class Origin:
 
 
 def find_origin(data: Path, manifest: Manifest | None = None) -> Origin:
-    """Return where a folder's files, or one file, are from. manifest: that of the data folder, where it is at hand.
+    """Return where a folder's files, or one file, are from. manifest: that of the data folder, if the caller has it.
 
     Costs a look at each file's size and time; MD5 sums where these are not as recorded.
     Raises StageError if the data is stale, or neither as it was made nor wholly other, or is being changed by a run
@@ -106,7 +106,7 @@ def find_origin(data: Path, manifest: Manifest | None = None) -> Origin:
 def require_made_together(data_dir: Path, origins: Mapping[str, Origin]) -> None:
     """Raise StageError if folders of a data folder are of different splits: a sample of one may be in the other.
 
-    origins: by the folder's name. Of data that is all somebody else's nothing is claimed, and nothing refused.
+    origins: by the folder's name. Of data that is all somebody else's nothing is known, and nothing refused.
     """
     makers = [origin.stages[:1] for origin in origins.values()]
     if any(maker != makers[0] for maker in makers):

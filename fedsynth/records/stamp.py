@@ -1,4 +1,4 @@
-"""What tells one file's contents from another's."""
+"""What distinguishes one file's contents from another's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BLOCK = 1 << 18
 
 @dataclass(frozen=True)
 class FileStamp:
-    """What tells a file's contents from others'. size: bytes; mtime_ns: time of the last change; md5: 32 hex digits."""
+    """What distinguishes a file's contents. size: bytes; mtime_ns: time of the last change; md5: 32 hex digits."""
 
     size: int
     mtime_ns: int

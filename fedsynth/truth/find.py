@@ -1,4 +1,4 @@
-"""The ground truth of a folder's users: claimed only for data that leads back to the very files it was made with."""
+"""The ground truth of a folder's users: claimed only for data that leads back to the files it was made with."""
 
 from __future__ import annotations
 

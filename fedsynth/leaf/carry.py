@@ -172,7 +172,7 @@ def _write_masked(picks: MaskedUsers, part: range, samples: Mapping[int, RawUser
 
 
 def _copy(source: LeafIndex, path: Path, job: CopyJob) -> tuple[FileStamp, LeafIndex]:
-    """Copy the very file that was indexed, and whose sum is known: it is the same file before and after."""
+    """Copy exactly the file that was indexed, and whose sum is known: it is the same file before and after."""
     with SampleReader(source):
         copy_file(source.path, path)
         if job.sync:

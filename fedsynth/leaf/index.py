@@ -96,7 +96,7 @@ class LeafWalk:
             self.order[name] = len(self.order)
             self.offsets.append(offset)
             self.sizes.append(len(text))
-            if self._num_samples is None or name in self._num_samples:  # else the end tells whether another is missing
+            if self._num_samples is None or name in self._num_samples:  # else the end shows if one is missing
                 yield name, offset, text
             small = len(text) < SMALL
             del text

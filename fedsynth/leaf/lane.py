@@ -13,7 +13,7 @@ PATIENCE = 0.5
 
 
 class Lane:
-    """A thread that does something with each thing put, in turn, until the end or an error, which it tells `fail`.
+    """A thread that does something with each thing put, in turn, until the end or an error, which it passes to `fail`.
 
     A simple queue can't be left locked by Ctrl-C. Memory may be too short to put the end, so it is flagged too.
     """

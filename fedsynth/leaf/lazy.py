@@ -26,7 +26,7 @@ _MANY, _SMALL = 10_000, 4096
 
 @dataclass(frozen=True)
 class _Walked:
-    """What one walk through the file tells. offsets, sizes: [users], in the order of the head."""
+    """What one walk through the file finds. offsets, sizes: [users], in the order of the head."""
 
     offsets: array[int]
     sizes: array[int]
@@ -84,7 +84,7 @@ class LazyLeafFile:
         self._walk()
 
     def first_samples(self) -> tuple[list[Any], list[Any]] | None:
-        """Return x and y of the first user in the data who has samples, without looking for others; None: nobody has.
+        """Return x and y of the first user in the data with samples, without looking for others; None if there is none.
 
         Raises DataError for a file that is damaged before or there.
         """

@@ -62,7 +62,7 @@ class LeafIndex:
     exact: bool = False
     """Whether the whole file is LEAF's text to the byte, as everything is that fedsynth wrote."""
     samples: SampleOffsets | None = None
-    """Where each sample is; None where nobody asked, and where not every user's text is standard."""
+    """Where each sample is; None where it was not asked for, and where not every user's text is standard."""
     state: FileState | None = None
     """What the file was when it was indexed, or written: `SampleReader` reads no other."""
 

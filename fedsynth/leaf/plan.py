@@ -35,7 +35,7 @@ class Sized(Protocol):
 
 @dataclass(frozen=True)
 class Counts:
-    """The users of one file, as its head tells. users: [n] unique ids; num_samples: [n]; hierarchies: [n] or None."""
+    """The users of one file, as in its head. users: [n] unique ids; num_samples: [n]; hierarchies: [n] or None."""
 
     users: Sequence[str]
     num_samples: Sequence[int]
@@ -170,7 +170,7 @@ Picks = WholeUsers | MaskedUsers | PooledUsers
 class FilePlan:
     """One output file. num_samples: [users], as its head has them; picks: [users], how each is made.
 
-    first_name: the name of the first of new users, who are numbered; None for those who keep the name that they have.
+    first_name: the name of the first of new users, who are numbered; None for users that keep their names.
     """
 
     num_samples: Sequence[int]

@@ -38,7 +38,7 @@ _decode_list = msgspec.json.Decoder(list[RawSamples]).decode
 class Run:
     """Neighbouring users. offsets: [users] where the text of each starts, from where the run does; sizes: [users].
 
-    samples: [users], or empty where nobody looked at what users have.
+    samples: [users], or empty where users' samples were not read.
     """
 
     names: Sequence[str]

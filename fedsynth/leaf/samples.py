@@ -200,7 +200,7 @@ def _reject_constant(name: str) -> Any:
 
 
 def _fail(text: bytes, error: msgspec.DecodeError) -> NoReturn:
-    """Translate msgspec's error. It stops at the first byte it can't use, which tells NaN and Infinity."""
+    """Translate msgspec's error. It stops at the first byte it can't use, which shows NaN and Infinity."""
     found = _BYTE.search(str(error))
     if found is None:
         raise MalformedError("text that ends too early", len(text)) from error

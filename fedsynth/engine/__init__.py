@@ -32,14 +32,14 @@ class Pool(Protocol):
     ) -> contextlib.AbstractContextManager[Iterator[Any]]:
         """Give an iterator over the jobs' results, in order; when it is left no process is at work any more.
 
-        known: how many jobs there are at least; those who run several at a time make ready for as many.
+        known: how many jobs there are at least; a pool that runs several at a time prepares for as many.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Told:
-    """What to call with the work done. progress: by a job that runs in this process; done: of one that ran elsewhere."""
+    """What to call with the work done. progress: by a job that runs in this process; done: of one run elsewhere."""
 
     progress: Progress
     done: Callable[[Any], None]

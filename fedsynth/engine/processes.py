@@ -1,6 +1,6 @@
 """Local processes that carry out jobs, this one among them, without a thread in this one.
 
-This process works like the others, and looks after them whenever its own job tells its progress: so the first jobs are
+This process works like the others, and looks after them whenever its own job reports progress: so the first jobs are
 under way while the others start, and where the work is shorter than a start no other is started. A job goes through a
 pipe to an idle process, what came of it comes back: where memory is short there is no thread that could fail to start,
 nor a queue left waiting. A worker says nothing on standard error, not even why it can't start: what there is to say,

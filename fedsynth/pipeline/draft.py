@@ -131,7 +131,7 @@ class Draft:
         self._texts[name] = text
 
     def sync(self, path: Path) -> None:
-        """Take a finished file of the draft that nobody synced yet, to do so meanwhile."""
+        """Take a finished file of the draft that is not synced yet, to sync it meanwhile."""
         self._syncing.add(path)
 
     def abandon(self) -> None:

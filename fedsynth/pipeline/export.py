@@ -88,7 +88,7 @@ def export_folders(
 
     Reads each file twice: its labels, then all of it. The same data gives the same bytes, whatever the workers. Holds
     one user's text and values per file at work, a megabyte of rows, and a name, a size and a cluster for each user.
-    overwrite: replace what an earlier export made there. commands: tells the command lines of stages. Raises
+    overwrite: replace what an earlier export made there. commands: gives the command lines of stages. Raises
     StageError for a folder that is missing or stale, and for what is in the way; DataError for files that are damaged,
     samples that the format can't hold, and data that changes meanwhile; EngineError where pyarrow is not installed.
     """

@@ -40,7 +40,7 @@ FITTED = (
 )
 MOST_SEEDS = 3
 TOLERANCE = 0.005
-"""Beyond which a fitted level is said to be out of reach."""
+"""Difference from the level beyond which a fitted one is reported as out of reach."""
 
 NO_CONCEPTS = "a twin's concepts mean nothing, all users share one"
 MAY_IDENTIFY = "exact sizes may identify users: share command and sizes only with people who may know them"

@@ -63,7 +63,7 @@ def partition_source(
     Memory: labels and their order, up to 70 bytes a sample while they are assigned, then some batches of 8 MB and the
     samples of some users, about 30 MB or the largest user. tell: told what is being done. Raises StageError if other
     data is there and not to be overwritten, BusyError if another run is at work, DataError for a source that is
-    damaged or changes meanwhile, UsageError for what can't be had of it.
+    damaged or changes meanwhile, UsageError for a wish that it can't fulfil.
     """
     if not wish.assignment_only:
         _refuse_own(data_dir, wish.source)
@@ -97,7 +97,7 @@ def _make(workspace: Workspace, wish: Wish, engine: Engine, bar: Bar, tell: Tell
     with workspace.draft([] if wish.assignment_only else [ALL_DATA]) as draft:
         with standing_still(source.files):
             partition = _assign_samples(source, wish, bar, tell)
-            tell("summing up the source")
+            tell("computing the source's checksums")
             sums = [SourceRecord.of(file, stamp_file(file)) for file in source.files]
             write_assignment(draft.meta_file(ASSIGNMENT_FILE), partition, sums)
             files = {} if wish.assignment_only else write_data(draft, source, partition, engine, bar)

@@ -63,8 +63,8 @@ def solve_levels(by: Column, labels: Column | None, request: Request, targets: S
     """Return the levels that knobs were found for, and the knobs. Holds what a partition does.
 
     Every target has a knob of its own; those that the request has are only where the others start. Raises UsageError
-    for a measure that no knob of the scheme moves, for two targets of one knob, and for levels that can't be had,
-    saying which ones can.
+    for a measure that no knob of the scheme moves, for two targets of one knob, and for levels that can't be
+    reached, naming those that can.
     """
     knobs = choose_knobs(targets, request.scheme)
     if not knobs:

@@ -78,7 +78,7 @@ def solve(
     targets: at least one; make them with `make_targets` or `parse_target`. tell: called with what is being tried.
 
     Holds sizes and counts of labels, what `stats` holds of models, and one user's samples. Raises UsageError for
-    targets that contradict each other or what is given, and for levels that can't be had, with those that can.
+    targets that contradict each other or what is given, and for levels that can't be reached, with those that can.
     """
     clusters = len(getattr(parameters, "prob_clusters", ()))
     chosen = choose_knobs(targets, parameters.model, clusters=clusters, given=given)
@@ -220,7 +220,7 @@ class _Solver:
             self._turn(knob, target, self._bounded(knob, searches[knob]), level, last=last)
 
     def _turn_nested(self, searches: Searches, measure: Measure) -> None:
-        """Turn concept_between, and concept_within anew for each value of it: few users' levels move each other."""
+        """Turn concept_between, and concept_within again for each value of it: few users' levels move each other."""
         inner, outer = "concept_within", "concept_between"
         second = self._chosen[outer]
 

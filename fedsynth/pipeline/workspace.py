@@ -159,7 +159,7 @@ class Workspace:
             target.rename(old)
 
     def _purge(self, old: Path, made: Sequence[Made]) -> None:
-        """Delete what runs made of a folder that was replaced, and keep the rest in sight."""
+        """Delete what runs made of a folder that was replaced, and move the rest to `NAME.kept`."""
         if stat.S_ISDIR(old.lstat().st_mode):
             for file in made:
                 with contextlib.suppress(FileNotFoundError):

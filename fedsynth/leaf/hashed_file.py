@@ -33,7 +33,7 @@ class HashedFile:
     in memory until the last one is written: so there may be one such piece besides the one that is being made.
 
     Whatever goes wrong in a thread is raised by the next `write`, or by `close`: OSError, with the file's name, where
-    the disk fails; MemoryError also where no thread can be started. Nobody is kept waiting by it.
+    the disk fails; MemoryError also where no thread can be started. No caller is kept waiting by it.
     """
 
     def __init__(self, path: Path, *, hash_apart: bool = False) -> None:

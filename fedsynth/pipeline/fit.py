@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.engine import INLINE, Engine
-from fedsynth.errors import DataError, UsageError
+from fedsynth.errors import DataError, UsageError, named
 from fedsynth.pipeline.levels import FeatureLevels, count_labels, label_levels, quantity_levels
 from fedsynth.pipeline.run import Bar, no_bar
 from fedsynth.pipeline.stats import Description, describe
@@ -109,7 +109,7 @@ def fit(
     Raises DataError if labels are no classes, UsageError for what `shifts` has no parameters for.
     """
     if not 1 <= seeds <= MOST_SEEDS:
-        raise UsageError(f"seeds is {seeds}, expected 1 to {MOST_SEEDS}")
+        raise UsageError(f"{named('seeds')} is {seeds}, expected 1 to {MOST_SEEDS}")
     real = describe(folder, engine=engine, bar=bar)
     measures = real.measures
     if measures is None or measures.labels is None:

@@ -153,7 +153,7 @@ def _time_users(cache: bool) -> tuple[float, str]:
 
     dataset = LeafDataset("data/train", cache=cache)
     users = _random_users(dataset.user_ids)
-    dataset[users[0]]  # finds the places, or opens the cache
+    dataset[users[0]]  # finds the offsets, or opens the cache
     seconds, arrays = _timed(lambda: {user: _touched(dataset[user].raw_data) for user in users})
     return seconds, _digest(arrays)
 

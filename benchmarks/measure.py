@@ -37,13 +37,27 @@ class Row:
     target: str
 
     def __str__(self) -> str:
-        plain = f"{self.plain.seconds:8.3f} s {self.plain.peak:6.0f} MB" if self.plain else f"{'-':>20}"
         ratio = f"{self.ratio:7.3f}" if self.ratio is not None else f"{'-':>7}"
-        mine = f"{self.fedsynth.seconds:8.3f} s {self.fedsynth.peak:6.0f} MB"
-        return f"{self.work:60} {plain} {mine} {ratio}   {self.target}"
+        return f"{self.work:60} {_told(self.plain)} {_told(self.fedsynth)} {ratio}   {self.target}"
 
 
-HEADER = f"{'work':60} {'plain':>20} {'fedsynth':>20} {'ratio':>7}   target"
+def _told(cost: Cost | None) -> str:
+    """Return a cost's columns: seconds, those of processors, those of waiting, and the peak.
+
+    Waiting is what the processors leave of the seconds, mostly for the disk: a slow disk shows there, slow code before.
+    It is hidden where several threads compute at once.
+    """
+    if cost is None:
+        return f"{'-':>38}"
+    apart = f"{cost.cpu:7.3f} {max(0.0, cost.seconds - cost.cpu):7.3f}" if cost.cpu else f"{'-':>7} {'-':>7}"
+    return f"{cost.seconds:8.3f} s {apart} {cost.peak:8.0f} MB"
+
+
+def _named(side: str) -> str:
+    return f"{side:>8}   {'cpu':>7} {'waiting':>7} {'peak':>11}"
+
+
+HEADER = f"{'work':60} {_named('plain')} {_named('fedsynth')} {'ratio':>7}   target"
 
 
 def run(commands: Sequence[Sequence[str]], cwd: Path) -> Cost:
@@ -72,14 +86,14 @@ def compare(
     pairs: int,
     check: Callable[[], None],
 ) -> Row:
-    """Run both in turn, so many times, and check after the first pair that they did the same."""
+    """Run both in turn, `pairs` times, and check after the first pair that they did the same."""
     costs = []
     for pair in range(pairs):
         costs.append((plain(), fedsynth()))
         if pair == 0:
             check()
     ratio = statistics.median(mine.seconds / theirs.seconds for theirs, mine in costs)
-    return Row(work, _median([theirs for theirs, _ in costs]), _median([mine for _, mine in costs]), ratio, target)
+    return Row(work, median([theirs for theirs, _ in costs]), median([mine for _, mine in costs]), ratio, target)
 
 
 def python(*args: object) -> list[str]:
@@ -87,5 +101,7 @@ def python(*args: object) -> list[str]:
     return [sys.executable, *map(str, args)]
 
 
-def _median(costs: Sequence[Cost]) -> Cost:
-    return Cost(statistics.median(cost.seconds for cost in costs), max(cost.peak for cost in costs))
+def median(costs: Sequence[Cost]) -> Cost:
+    """Return the median of the seconds and the largest peak."""
+    seconds, cpu = (statistics.median(getattr(cost, name) for cost in costs) for name in ("seconds", "cpu"))
+    return Cost(seconds, max(cost.peak for cost in costs), cpu)

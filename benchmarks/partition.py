@@ -1,4 +1,4 @@
-"""Dealing labels to users, beside flwr-datasets (`pip install flwr-datasets`), and alone at ten million.
+"""Assigning labels to users, beside flwr-datasets (`pip install flwr-datasets`), and alone at ten million.
 
 python -m benchmarks.partition                 print the rows
 python -m benchmarks.partition ACTION          run one of the actions below and print what it took as JSON

@@ -32,8 +32,8 @@ def generate(num_tasks: str) -> None:
     users, user_data = [str(task) for task in range(tasks)], {}
     for user, size in zip(users, sizes, strict=True):
         np.random.choice(1, p=[1.0])
-        place = np.random.normal(np.random.normal(0, 1), 1, num_dim)
-        x = np.random.multivariate_normal(place, covariance, size)
+        mean = np.random.normal(np.random.normal(0, 1), 1, num_dim)
+        x = np.random.multivariate_normal(mean, covariance, size)
         model = np.matmul(basis, np.random.normal(center, 0.1))
         noise = np.random.normal(0, 0.1, (size, num_classes))
         logits = np.matmul(np.hstack([np.ones((size, 1)), x]), model) + noise
@@ -49,7 +49,7 @@ def sample(method: str, fraction: str, seed: str, user_fraction: str = "0.01") -
         users, user_data = _sample_users(data, float(fraction), rng)
         label = f"niid_{_label(fraction)}"
     else:
-        users, user_data = _deal_samples(data, float(fraction), float(user_fraction), rng)
+        users, user_data = _redistribute(data, float(fraction), float(user_fraction), rng)
         label = f"iid_{_label(user_fraction)}_{_label(fraction)}"
     write("sampled_data", f"{stem}_{label}", _dataset(users, user_data))
 
@@ -71,7 +71,7 @@ def _sample_users(data: Leaf, fraction: float, rng: random.Random) -> tuple[list
     return list(user_data), user_data
 
 
-def _deal_samples(data: Leaf, fraction: float, user_fraction: float, rng: random.Random) -> tuple[list[str], Leaf]:
+def _redistribute(data: Leaf, fraction: float, user_fraction: float, rng: random.Random) -> tuple[list[str], Leaf]:
     x = [value for entry in data["user_data"].values() for value in entry["x"]]
     y = [value for entry in data["user_data"].values() for value in entry["y"]]
     chosen = rng.sample(range(len(y)), int(fraction * len(y)))

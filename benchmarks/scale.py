@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import plans
-from benchmarks.measure import Cost, python, run
+from benchmarks.measure import Cost, median, python, run
 from benchmarks.pipeline import check_same
 
 _STAGES = ["-s", "niid", "--sf", "1.0", "-k", "5", "-t", "sample", "--smplseed", "1", "--spltseed", "2"]
@@ -87,7 +87,7 @@ def compare(setting: Setting, pairs: int) -> Iterator[tuple[str, Cost, str]]:
     for work in _WORKS:
         gain = statistics.median(pair[1][work].seconds / pair[2][work].seconds for pair in runs)
         for workers in sides:
-            cost = _median([pair[workers][work] for pair in runs])
+            cost = median([pair[workers][work] for pair in runs])
             yield work, cost, _line(setting, workers, work, cost, size, gain if workers == 2 else None)
 
 
@@ -134,11 +134,6 @@ def _run_all(setting: Setting, folder: Path, workers: int) -> dict[str, Cost]:
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.json"))
-
-
-def _median(costs: Sequence[Cost]) -> Cost:
-    seconds, cpu = (statistics.median(getattr(cost, name) for cost in costs) for name in ("seconds", "cpu"))
-    return Cost(seconds, max(cost.peak for cost in costs), cpu)
 
 
 def _line(setting: Setting, workers: int, work: str, cost: Cost, size: int, gain: float | None) -> str:

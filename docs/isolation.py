@@ -128,13 +128,13 @@ def draw_panel(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], knob: s
         pen.line([(left, y), (right, y)], GRID, 2)
         pen.text((left - 10, y), f"{tick / 10:.1f}", BEYOND, font(20), anchor="rm")
     values = KNOBS[knob]
-    places = [left + (right - left) * number // (len(values) - 1) for number in range(len(values))]
-    for x, value in zip(places, values, strict=True):
+    columns = [left + (right - left) * number // (len(values) - 1) for number in range(len(values))]
+    for x, value in zip(columns, values, strict=True):
         pen.text((x, lower + 18), f"{value:g}".replace("0.", "."), BEYOND, font(18), anchor="mm")
     pen.text(((left + right) // 2, upper - 26), knob, INK, font(24), anchor="mm")
     for key, colour in MEASURES.items():
         own = OWN[knob] == key
-        line = [(x, lower - (lower - upper) * level) for x, level in zip(places, levels[key], strict=True)]
+        line = [(x, lower - (lower - upper) * level) for x, level in zip(columns, levels[key], strict=True)]
         pen.line(line, colour, 8 if own else 3, joint="curve")
 
 

@@ -70,9 +70,9 @@ def _draw_axes(image: Image.Image, canvas: ImageDraw.ImageDraw, most: float) -> 
 
 def _draw_curve(canvas: ImageDraw.ImageDraw, curve: Curve, number: int, most: float) -> None:
     tone = TONES[number % len(TONES)]
-    places = [(_x(x, most), _y(y)) for x, y, _ in curve.points]
-    canvas.line(places, tone, 4, joint="curve")
-    for (x, y), (_, value, half) in zip(places, curve.points, strict=True):
+    pixels = [(_x(x, most), _y(y)) for x, y, _ in curve.points]
+    canvas.line(pixels, tone, 4, joint="curve")
+    for (x, y), (_, value, half) in zip(pixels, curve.points, strict=True):
         if math.isfinite(half):
             canvas.line([(x, _y(value - half)), (x, _y(value + half))], tone, 3)
         _draw_mark(canvas, x, y, number)

@@ -67,9 +67,9 @@ class Users:
         found = models[order].clone()
         for step in range(int(steps[0])):
             active = int((steps > step).sum())
-            place = users[:active], step % batches[:active]
-            x, weights = self.x[place], found[:active]
-            slope = (torch.softmax(x @ weights, dim=2) - self.classes[place]) * self.share[place]
+            batch = users[:active], step % batches[:active]
+            x, weights = self.x[batch], found[:active]
+            slope = (torch.softmax(x @ weights, dim=2) - self.classes[batch]) * self.share[batch]
             weights -= local.learning_rate * (x.transpose(1, 2) @ slope)
         trained = torch.empty_like(found)
         trained[order] = found

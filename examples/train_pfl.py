@@ -78,7 +78,9 @@ class Setting:
         """The users of each true cluster, by their positions."""
         truth = LeafDataset(self.data / "train")
         cluster = [truth[user].metadata["cluster"] for user, _, _ in self.users]
-        return [[place for place, mine in enumerate(cluster) if mine == number] for number in sorted(set(cluster))]
+        return [
+            [position for position, mine in enumerate(cluster) if mine == number] for number in sorted(set(cluster))
+        ]
 
     @cached_property
     def train(self) -> Users:
@@ -267,9 +269,9 @@ def write_csv(results: Sequence[Result], path: Path) -> None:
 def _curve(method: str, results: Sequence[Result]) -> Curve:
     labels = dict.fromkeys(result.case.label for result in results)
     groups = [[result for result in results if result.case.label == label] for label in labels]
-    places = [mean_and_half([one.between for one in group])[0] for group in groups]
+    levels = [mean_and_half([one.between for one in group])[0] for group in groups]
     values = [mean_and_half([one.accuracies[method] for one in group]) for group in groups]
-    return Curve(method, [(place, mean, half) for place, (mean, half) in zip(places, values, strict=True)])
+    return Curve(method, [(level, mean, half) for level, (mean, half) in zip(levels, values, strict=True)])
 
 
 def _fedsynth(folder: Path, *arguments: object) -> None:

@@ -109,7 +109,7 @@ def test_users_together_train_as_in_a_loop(example: Any) -> None:
     start = torch.randn(9, 7, 3, generator=torch.Generator().manual_seed(2))
     chosen = [4, 0, 8, 7]
     found = together.Users.of(samples, 3, 16).train(chosen, start[chosen], local)
-    for place, user in enumerate(chosen):
+    for position, user in enumerate(chosen):
         module = together.Classifier(6, 3)
         with torch.no_grad():
             module.bias.copy_(start[user, 0])
@@ -120,9 +120,9 @@ def test_users_together_train_as_in_a_loop(example: Any) -> None:
                 optimizer.zero_grad()
                 module.loss(x[first : first + 16], y[first : first + 16]).backward()
                 optimizer.step()
-        torch.testing.assert_close(found[place], together.flat(module), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(found[position], together.flat(module), atol=1e-5, rtol=1e-4)
         expected = (module(x).argmax(1) == y).double().mean()
-        accuracy = together.Users.of([samples[user]], 3, 16).accuracies(found[place : place + 1])
+        accuracy = together.Users.of([samples[user]], 3, 16).accuracies(found[position : position + 1])
         assert float(accuracy) == pytest.approx(float(expected))
 
 

@@ -98,7 +98,7 @@ def test_users_are_read_in_their_order_though_not_all_have_val(tmp_path: Path, w
     sizes = {f"u{number}": size for number, size in enumerate([2, 9, 1, 3, 2, 20, 0, 2, 4])}
     file = write_leaf({user: ([[user, n] for n in range(size)], [0] * size) for user, size in sizes.items()})
     result = fedsynth(tmp_path, "preprocess", *THREE, *SEED)
-    assert "2 users with too few samples to split were left out: u2, u6" in result.stderr
+    assert "split: dropped 2 users with too few samples to split: u2, u6" in result.stderr
     before = users_of(file.parent)
     sides = [users_of(tmp_path / "data" / side) for side in ("train", "val", "test")]
     assert [list(side) for side in sides] == [

@@ -16,7 +16,7 @@ _FLAGS = {"iid"}
 
 
 def folder_path(name: str, value: Any) -> Path:
-    """Return a path. Raises UsageError for what is none."""
+    """Return a path. Raises UsageError for all else."""
     if not isinstance(value, str | os.PathLike):
         raise UsageError(f"{name} is {value!r:.80}, expected a folder's path")
     return Path(value)

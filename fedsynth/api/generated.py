@@ -81,7 +81,7 @@ def generate(
         beta: fedprox: standard deviation of the means of the users' samples (1.0).
         iid: fedprox: one model and one mean for all users.
         mean_size: shifts: expected number of samples (101.7).
-        sizes: shifts: the very numbers of samples, one a user, in place of all that chooses them.
+        sizes: shifts: the exact numbers of samples, one a user, instead of drawn ones.
         label_alpha: shifts: concentration of users' class shares (inf: all users alike).
         imbalance: shifts: how many times more frequent the first class is than the last (1).
         concept_dims: shifts: dimensions that decide the class (a third of num_dim, at least 2).

@@ -46,7 +46,7 @@ def measure(
 
     Returns:
         LEAF's statistics and the measures by their keys, such as `label.hellinger`; under `left_out` the reason why
-        each other measure does not apply. A Partition has the measures that need no features.
+        each skipped measure does not apply. A Partition has the measures that need no features.
 
     Raises:
         StageError: If the folder has no data, or it is stale.
@@ -124,7 +124,7 @@ def fit(
         data: A folder of LEAF's files whose labels are classes, or a LeafDataset.
         seed: The first twin's.
         seeds: How many twins to measure, 1 to 3, each with a seed of its own.
-        exact_sizes: Take the very sizes of the users, which may identify them, in place of a distribution.
+        exact_sizes: Take the exact sizes of the users, which may identify them, instead of a distribution.
         workers: Processes on this machine, for a folder of several files.
         scheduler: The address of a Dask scheduler to run on instead.
         progress: Show bars, in a notebook or on standard error.

@@ -46,19 +46,19 @@ def partition(
         quantity                        in their sizes: lognormal of `sigma`, or listed in `sizes`
         dirichlet         alpha         for each class, its shares over the users are Dirichlet(alpha)
         inner-dirichlet   alpha         each user's class shares are Dirichlet(alpha q); sizes as for quantity, or equal
-        classes           classes       each user has exactly so many classes
-        shards            shards        samples sorted by class, cut into so many shards a user, which are handed out
+        classes           classes       each user has exactly `classes` classes
+        shards            shards        samples sorted by class, cut into `shards` shards a user, assigned at random
         natural                         users are given
 
     Args:
         labels: [n], a class for each sample: numbers or texts.
         users: How many; for scheme natural, [n], whose each sample is.
         scheme: One of those above.
-        by: [n], what to assign by in place of the labels, such as a domain.
-        bins: Cut the numbers that are assigned by into so many classes of nearly equal counts.
+        by: [n], what to assign by instead of the labels, such as a domain.
+        bins: How many classes of nearly equal counts to cut the numbers into that are assigned by.
         alpha: Concentration, small for users who are far apart.
         sigma: Standard deviation of the sizes' logarithm.
-        sizes: [users] the users' sizes, in place of sigma.
+        sizes: [users] the users' sizes, instead of sigma.
         classes: Classes of each user.
         shards: Shards of each user.
         min_samples: Of the smallest user, met by moving as few samples as possible.
@@ -98,21 +98,23 @@ def partition(
         "seed": seed,
     }
     request = Request(scheme=scheme, **with_knobs(scheme, levels, given))
-    dealt_by = to_column(labels if by is None else by, name="labels" if by is None else "by", bins=bins)
-    classes_there = dealt_by if by is None and bins is None else _classes_of(labels, needed=clusters > 1)
-    known = classes_there or dealt_by
+    by_column = to_column(labels if by is None else by, name="labels" if by is None else "by", bins=bins)
+    classes_there = by_column if by is None and bins is None else _classes_of(labels, needed=clusters > 1)
+    known = classes_there or by_column
     for column in (known, names):
-        if column is not None and len(column.codes) != len(dealt_by.codes):
-            raise DataError(f"columns have {len(dealt_by.codes)} and {len(column.codes)} values, expected one a sample")
-    request = with_levels(request, solve_levels(dealt_by, classes_there, request, levels))
-    found = assign(dealt_by, known, request) if names is None else assign_naturally(names, known, request)
+        if column is not None and len(column.codes) != len(by_column.codes):
+            raise DataError(
+                f"columns have {len(by_column.codes)} and {len(column.codes)} values, expected one a sample"
+            )
+    request = with_levels(request, solve_levels(by_column, classes_there, request, levels))
+    found = assign(by_column, known, request) if names is None else assign_naturally(names, known, request)
     return Partition(found, labels, classes_there, request)
 
 
 def write_leaf(
     folder: str | Path, users: Mapping[str, Any], *, num_shards: int = 1, overwrite: bool = False
 ) -> list[Path]:
-    """Write users as LEAF's files, all_data.json or so many shards, into a folder, which appears whole or not at all.
+    """Write users as LEAF's files, all_data.json or several shards, into a folder, which appears whole or not at all.
 
     Args:
         folder: Where; it is made if need be.

@@ -96,11 +96,11 @@ class Partition(Mapping[str, Ints]):
     def take(self, x: Any, y: Any = None) -> Mapping[str, tuple[Any, Any]]:
         """Return users with their samples, a mapping of names to (x, y), each taken when asked for.
 
-        x: [n, ...], an array, tensor or sequence; y: [n], those that were dealt by if absent. Where clusters exchange
-        labels, y is after the exchange, and can't be given. Raises DataError for another number of samples.
+        x: [n, ...], an array, tensor or sequence; y: [n], absent: the labels that were partitioned. Where clusters
+        exchange labels, y is after the exchange, and can't be given. Raises DataError for another number of samples.
         """
         if y is not None and self.swaps is not None and not np.array_equal(y, self._labels):
-            raise UsageError("y are other labels than those that were dealt, which clusters exchange; leave y out")
+            raise UsageError("y are other labels than the partition's, which clusters exchange; leave y out")
         if self.swaps is not None and self._column is not None:
             y = np.array(self._column.values)[swapped(self._assignment, self._column.codes)]
         y = self._labels if y is None else y
@@ -141,5 +141,5 @@ class _Taken(Mapping[str, tuple[Any, Any]]):
 
 def _pick(values: Any, indices: Ints) -> Any:
     if isinstance(values, list | tuple):
-        return [values[place] for place in indices.tolist()]
+        return [values[position] for position in indices.tolist()]
     return values.iloc[indices] if hasattr(values, "iloc") else values[indices]

@@ -44,7 +44,7 @@ def preprocess(
         sample: niid takes users, iid pools all samples for new users; None leaves this stage out.
         fraction: Fraction of all samples to take, in (0, 1].
         user_fraction: With iid: number of new users as a fraction of the users there are (0.01).
-        min_samples: Keep users with at least so many samples; None leaves this stage out.
+        min_samples: Keep users with at least this many samples; None leaves this stage out.
         split: sample splits each user's samples, user splits the users; None leaves this stage out.
         train_fraction: Fraction for training, in (0, 1).
         val_fraction: Fraction for validation, in `val`, 0 for none; less than 1 with train_fraction.

@@ -14,7 +14,7 @@ from fedsynth.words import counted
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder that was made, or was there already and is what would be made. path: as for `data_dir`.
+    """A folder that was made, or kept because it already is what would be made. path: as for `data_dir`.
 
     users, samples: how many are in its files.
     """

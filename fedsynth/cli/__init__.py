@@ -25,8 +25,8 @@ def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | Non
 
     args: without the program's name, sys.argv's if None; defaults: by command, then by option. Results that standard
     output has no room for fail the command at its end, when all the rest is done; where it is closed, or nobody reads
-    it any more (`| head -1`), they are left out without a word. From the end of the process on, Ctrl-C is ignored; a
-    caller who goes on has it, and all else that is the process's, as it was.
+    it any more (`| head -1`), the rest is silently dropped. While the process ends, Ctrl-C is ignored; a caller who
+    catches SystemExit has it, and all process-wide state, as before.
     """
     status = 1
     try:
@@ -43,7 +43,7 @@ def main(args: Sequence[str] | None = None, *, defaults: Mapping[str, Any] | Non
 
 @contextlib.contextmanager
 def _as_a_program() -> Iterator[None]:
-    """Set what is the whole process's as a command needs it, and put back at the end what was there."""
+    """Set process-wide state as a command needs it, and restore it at the end."""
     interrupted, hook, threads = signal.getsignal(signal.SIGINT), threading.excepthook, os.environ.get(_BLAS_THREADS)
     os.environ.setdefault(_BLAS_THREADS, "1")  # for products as small as these its threads only spin
     threading.excepthook = _report_from_thread
@@ -91,21 +91,21 @@ def _run(args: list[str], defaults: Mapping[str, Any] | None) -> int:
 
 
 def _way_to_install(module: str) -> str:
-    """Return what to do where a module is missing that fedsynth requires: by whether this runs from a clone."""
+    """Return how to install a required module that is missing: in a clone, or elsewhere."""
     if Path(__file__).parents[2].joinpath("main.py").is_file():
         return "run `pip install -e .` where main.py is, as the README's first command does"
     return f"run `pip install {'pillow' if module == 'PIL' else module.partition('.')[0]}`"
 
 
 def _import_hashes() -> None:
-    """Import what hashlib imports, which writes tracebacks of its own where memory for a library lacks."""
+    """Import hashlib's libraries first: hashlib itself prints tracebacks when there is no memory to load them."""
     for name in ("_hashlib", "_blake2"):
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
 
 
 def _lacks_memory(error: BaseException | None) -> bool:
-    """Whether what failed is memory, whatever the error is called. It may be raised at any line, here too."""
+    """Whether an error means that memory ran out, whatever its type. It may be raised at any line, here too."""
     while error is not None:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
             return True
@@ -118,18 +118,18 @@ def _lacks_memory(error: BaseException | None) -> bool:
 
 
 def _write_error(message: str) -> None:
-    """Write a sentence with as little as can be: no import, no buffer."""
+    """Write a message with as little memory as possible: no import, no buffer."""
     with contextlib.suppress(OSError):
         os.write(2, f"fedsynth: {message}\n".encode(errors="backslashreplace"))
 
 
 def _report_from_thread(failed: threading.ExceptHookArgs) -> None:
-    """Leave it to the main thread to say that memory is short: it notices what a thread has not done."""
+    """Leave it to the main thread to report that memory ran out: it notices work that a thread has not done."""
     if not issubclass(failed.exc_type, MemoryError):
         threading.__excepthook__(failed)
 
 
 def _ignore_interrupts() -> None:
-    """All is done and said: Ctrl-C would hit Python's own tidying up."""
+    """Ignore Ctrl-C once everything is done: it would only interrupt Python's own cleanup."""
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -13,7 +13,7 @@ from fedsynth.cli.console import progress_bar, show_differences, show_result, wa
 from fedsynth.cli.export import export
 from fedsynth.cli.generate import generate
 from fedsynth.cli.output import say
-from fedsynth.cli.parsing import DATASET_NAME, LeafCommand, bare, dataset_name, option
+from fedsynth.cli.parsing import DATASET_NAME, LeafCommand, as_typed, bare, dataset_name, option
 from fedsynth.cli.parsing import data_dir as data_dir_option
 from fedsynth.cli.parsing import overwrite as overwrite_option
 from fedsynth.cli.parsing import scheduler as scheduler_option
@@ -40,14 +40,14 @@ from fedsynth.records.layout import STAGE_FOLDERS
 from fedsynth.version import __version__
 
 _method = bare(
-    "-s", "sample", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and deal them."
+    "-s", "sample", value="niid", metavar="[iid|niid]", help="Sample users, or pool all samples and redistribute them."
 )
 _fraction = bare("--sf", "fraction", value=str(FRACTION), type=float, help="Fraction of all samples to take (0.1).")
 _user_fraction = bare(
     "--iu", "user_fraction", value=str(USER_FRACTION), type=float, help="With -s iid: new users per old user (0.01)."
 )
 _min_samples = bare(
-    "-k", "min_samples", value=str(MIN_SAMPLES), type=int, help="Keep users with at least so many samples (10)."
+    "-k", "min_samples", value=str(MIN_SAMPLES), type=int, help="Keep users with at least this many samples (10)."
 )
 _split = bare("-t", "split", value="sample", metavar="[user|sample]", help="Split the users, or each user's samples.")
 _train_fraction = bare(
@@ -201,7 +201,7 @@ def clean(data_dir: Path) -> None:
 
 
 def _stages(**options: Any) -> list[Stage]:
-    """Return the stages that are asked for, in their order; options without a stage that they are for are said."""
+    """Return the stages that are asked for, in their order; warn of options whose stage is not asked for."""
     stages = choose_stages(**options)
     for flag, value, needed, stage in (
         ("--sf", options["fraction"], "-s", options["sample"]),
@@ -247,7 +247,9 @@ def _run(
             report=show_result,
         )
     if workers > 1 and results and all(len(result.record.inputs) == 1 for result in results):
-        warn(f"--workers {workers} has no effect on data in one file; generate with -num-shards to have more")
+        warn(
+            f"{as_typed('workers')} {workers} has no effect on data in one file; generate with -num-shards to have more"
+        )
 
 
 def _run_one(stage: Stage, *, overwrite: bool, data_dir: Path, workers: int, scheduler: str | None) -> None:

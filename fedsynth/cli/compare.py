@@ -22,7 +22,7 @@ _LISTED = 20
 @click.command(cls=LeafCommand)
 @click.argument("folders", nargs=-1, required=True)
 @option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@option("--no-features", is_flag=True, help="Leave out the measures that need x, which takes most of the time.")
+@option("--no-features", is_flag=True, help="Skip the measures that need x, which take most of the time.")
 @workers
 @scheduler
 @data_dir
@@ -52,7 +52,7 @@ def compare(
 @option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @option("--seeds", type=int, default=1, help="Twins to measure, 1 to 3, each with a seed of its own (1).")
 @option("-seed", "--seed", type=int, default=931231, help="The first twin's seed (931231).")
-@option("--exact-sizes", is_flag=True, help="Take the very sizes of the users, which may identify them, not a law.")
+@option("--exact-sizes", is_flag=True, help="Take the exact sizes of the users, which may identify them.")
 @option(
     "--sizes-file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -91,7 +91,7 @@ def fit(
 
 
 def _keep_sizes(sizes: Sequence[int], file: Path) -> str | None:
-    """Write sizes into a file if they are many, and return its name. Raises UsageError if something else is there."""
+    """Write sizes into a file if there are many, and return its name. Raises UsageError if something else is there."""
     if len(sizes) <= _LISTED:
         return None
     text = "".join(f"{size}\n" for size in sizes)

@@ -45,7 +45,7 @@ def progress_bar(what: str, users: int, *, unit: str = "user") -> Iterator[Progr
 
 
 def show_result(result: StageResult) -> None:
-    """Print what became of a stage on standard output, and what to look at on standard error."""
+    """Print the result of a stage on standard output, and what needs attention on standard error."""
     record = result.record
     seed = "" if record.seed is None else f" (seed {record.seed})"
     for name, after in record.after.items():
@@ -57,8 +57,9 @@ def show_result(result: StageResult) -> None:
     if record.left_out.count:
         count, users = record.left_out.count, record.left_out.users
         more = ", ..." if count > len(users) else ""
-        left_out = f"{counted(count, 'user')} with too few samples to split"
-        warn(f"{record.stage}: {left_out} left out: {', '.join(users)}{more}")
+        warn(
+            f"{record.stage}: dropped {counted(count, 'user')} with too few samples to split: {', '.join(users)}{more}"
+        )
 
 
 def show_differences(differences: Differences) -> None:
@@ -66,17 +67,17 @@ def show_differences(differences: Differences) -> None:
     for kind in ("changed", "missing", "new"):
         for path in getattr(differences, kind):
             say(f"{kind}: {printable(path)}")
-    say(f"{differences.same} files match")
+    say(f"{counted(differences.same, 'file')} {'matches' if differences.same == 1 else 'match'}")
 
 
 def warn(message: str) -> None:
-    """Print one line on standard error, whatever names of users and files hold."""
+    """Print one line on standard error, as `printable` has it."""
     with contextlib.suppress(OSError):  # closed or full: there is nowhere else to say it
         click.echo(f"fedsynth: {printable(message)}", err=True)
 
 
 def printable(text: str) -> str:
-    """Return text in which whatever names of users and files hold can do nothing to a terminal."""
+    """Return text with unprintable characters escaped, so that names of users and files can't control a terminal."""
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 

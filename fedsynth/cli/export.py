@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="The format (huggingface: Parquet with a dataset card).",
 )
 @option("--dtype", default="float64", metavar="[float32|float64]", help="What fractions in x become (float64).")
-@option("--no-features", is_flag=True, help="Leave out the card's measures that need x, which take time.")
+@option("--no-features", is_flag=True, help="Skip the card's measures that need x, which take most of the time.")
 @overwrite
 @workers
 @scheduler

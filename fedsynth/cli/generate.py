@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from fedsynth.cli.console import progress_bar, show_result, warn
 from fedsynth.cli.parsing import (
     LeafCommand,
+    as_typed,
     data_dir,
     option,
     overwrite,
@@ -50,14 +51,14 @@ def _knob(name: str, kind: type, meaning: str) -> Callable[[Any], Any]:
 @_knob("min-samples", int, "Added to every user's number of samples (5).")
 @_knob("max-samples", int, "The most samples a user gets (1000).")
 @_knob("alpha", float, "With fedprox: standard deviation of the users' models (1.0); has no effect on the data.")
-@_knob("beta", float, "With fedprox: standard deviation of the users' samples around a common place (1.0).")
-@option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one place for all users.")
+@_knob("beta", float, "With fedprox: standard deviation of the means of the users' samples (1.0).")
+@option("-iid", "--iid", is_flag=True, default=None, help="With fedprox: one model and one mean for all users.")
 @_knob("mean-size", float, "With shifts: expected number of samples (101.7); stays while -sigma-samples moves.")
 @option(
     "-sizes",
     "--sizes",
     metavar="FILE|N,N,...",
-    help="With shifts: the very numbers of samples, one a task, in place of a law; a file of them, or a list.",
+    help="With shifts: the exact numbers of samples, one a task, instead of drawn ones; a file of them, or a list.",
 )
 @_knob("label-alpha", float, "With shifts: concentration of users' class shares, inf: all users alike (inf).")
 @_knob("imbalance", float, "With shifts: how many times more frequent the first class is than the last (1).")
@@ -114,7 +115,7 @@ def generate(
     dataset = Dataset(choose_parameters(model, given, defaults), stream=stream, num_shards=num_shards)
     levels = [parse_target(text) for text in targets]
     if "alpha" in given:
-        warn(f"-alpha {NO_EFFECT}")
+        warn(f"{as_typed('alpha')} {NO_EFFECT}")
     with open_engine(workers, scheduler) as engine:
         made = generate_levels(
             data_dir if engine.local else data_dir.absolute(),
@@ -135,5 +136,5 @@ def generate(
 
 
 def _given(context: click.Context, options: dict[str, Any]) -> list[str]:
-    """Return the options on the command line; what main.py says of clusters is for the process that has any."""
+    """Return the options that were typed; main.py's constant of clusters is only for processes that have clusters."""
     return [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]

@@ -1,4 +1,4 @@
-"""The command lines that make what the records of stages say again."""
+"""The command lines that repeat recorded stages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedsynth.records.manifest import StageRecord
 
 
 def command_lines(stages: Sequence[StageRecord]) -> list[str]:
-    """Return the commands, the first one first, of stages that are given from the last one on; [] if one is not known.
+    """Return the commands of stages that are given last one first, in the order to run them; [] if one is not known.
 
     Numbers are as `repr` has them, and seeds are named, so that the same data comes out.
     """

@@ -1,4 +1,4 @@
-"""Standard output that may be closed, full, or no longer read: the work goes on, and the end says what was not said."""
+"""Standard output that may be closed, full, or no longer read: the work goes on, and the error is raised at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def say(text: str) -> None:
 
 
 def show_usage(command: click.Command) -> None:
-    """Print a command's help on standard error: what was typed lacks something."""
+    """Print a command's help on standard error, where what was typed is incomplete."""
     click.echo(click.Context(command, info_name="fedsynth").get_help(), err=True)
 
 
@@ -40,7 +40,7 @@ def close_output() -> None:
 
 
 def _give_up(error: OSError) -> None:
-    """Lead the rest of the output nowhere, so that Python does not fail again when it ends."""
+    """Discard the rest of the output, so that Python does not fail again when it ends."""
     _failures.append(error)
     stream = sys.__stdout__
     if stream is not None and stream is sys.stdout:

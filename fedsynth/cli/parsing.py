@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,7 +72,7 @@ class LeafCommand(click.Command):
             error.words = {
                 "overwrite": "--overwrite",
                 "data_dir": "--data-dir",
-                **_option_names(self, ctx.meta[_TYPED]),
+                **{param.name: option_name(param, ctx) for param in self.params if param.name and _is_option(param)},
             }
             raise
 
@@ -86,14 +86,19 @@ class LeafCommand(click.Command):
                 raise UsageError(f"{name} is {value}, expected a value that is not negative")
 
 
-def _option_names(command: click.Command, typed: Set[str]) -> dict[str, str]:
-    """Return each parameter's option, in the form that was typed, or LEAF's where none was."""
-    options = [param for param in command.params if isinstance(param, click.Option)]
-    return {
-        param.name: next((name for name in param.opts if name in typed), param.opts[0])
-        for param in options
-        if param.name
-    }
+def option_name(param: click.Parameter, ctx: click.Context) -> str:
+    """Return a parameter's option in the form that was typed, or LEAF's where none was."""
+    return next((name for name in param.opts if name in ctx.meta[_TYPED]), param.opts[0])
+
+
+def as_typed(name: str) -> str:
+    """Return the option of the running command's parameter of this name, see `option_name`."""
+    ctx = click.get_current_context()
+    return next(option_name(param, ctx) for param in ctx.command.params if param.name == name)
+
+
+def _is_option(param: click.Parameter) -> bool:
+    return isinstance(param, click.Option)
 
 
 def _may_stand_alone(param: click.Parameter) -> bool:
@@ -108,7 +113,7 @@ def parse_probabilities(ctx: click.Context, param: click.Parameter, value: Any) 
     try:
         return tuple(float(part) for part in parts)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{param.opts[0]} is {value!r}, expected probabilities such as 0.5,0.5") from error
+        raise UsageError(f"{option_name(param, ctx)} is {value!r}, expected probabilities such as 0.5,0.5") from error
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:
@@ -119,7 +124,9 @@ def parse_sizes(text: str) -> tuple[int, ...]:
             found = Path(text).read_text()
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "no text"
-            raise UsageError(f"-sizes is {text!r}, which is no list and no file ({why}), expected 5,12,7") from error
+            raise UsageError(
+                f"{as_typed('sizes')} is {text!r}, which is no list and no file ({why}), expected 5,12,7"
+            ) from error
     try:
         return tuple(int(word) for word in found.replace(",", " ").split())
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""`partition`: somebody's own data, dealt to users."""
+"""`partition`: somebody's own data, redistributed to users."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import click
 
 from fedsynth.cli.console import progress_bar, show_result
 from fedsynth.cli.output import say
-from fedsynth.cli.parsing import LeafCommand, data_dir, option, overwrite, scheduler, workers
+from fedsynth.cli.parsing import LeafCommand, data_dir, option, option_name, overwrite, scheduler, workers
 from fedsynth.engine import Progress, open_engine
 from fedsynth.errors import UsageError
+from fedsynth.words import counted
 
 if TYPE_CHECKING:
     from fedsynth.pipeline.partition import PartitionResult
@@ -27,7 +28,7 @@ def _parse_sizes(ctx: click.Context, param: click.Parameter, value: str | None) 
     try:
         return None if value is None else [int(part) for part in value.split(",")]
     except ValueError as error:
-        raise UsageError(f"{param.opts[0]} is {value!r}, expected whole numbers such as 10,20,30") from error
+        raise UsageError(f"{option_name(param, ctx)} is {value!r}, expected whole numbers such as 10,20,30") from error
 
 
 def _parse_columns(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
@@ -43,8 +44,8 @@ def _parse_columns(ctx: click.Context, param: click.Parameter, value: str | None
     help="How users differ (dirichlet).",
 )
 @option("--users", type=int, help="Number of users.")
-@option("--by", metavar="COLUMN", help="Deal by this column (the label's).")
-@option("--bins", type=int, help="Cut the numbers of --by into so many classes of equal counts.")
+@option("--by", metavar="COLUMN", help="Assign samples by this column (the label's).")
+@option("--bins", type=int, help="How many classes of nearly equal counts to cut the numbers of --by into.")
 @option("--label", metavar="COLUMN", help="What becomes y (one called label or y, or the column of --by).")
 @option(
     "--x",
@@ -55,12 +56,17 @@ def _parse_columns(ctx: click.Context, param: click.Parameter, value: str | None
 @option("--user", metavar="COLUMN", help="With natural: the column that names users.")
 @option("--alpha", type=float, help="With dirichlet and inner-dirichlet: small for users who are far apart.")
 @option("--sigma", type=float, help="With quantity and inner-dirichlet: standard deviation of the sizes' logarithm.")
-@option("--sizes", metavar="N,N,...", callback=_parse_sizes, help="In place of --sigma: the users' sizes.")
-@option("--classes", type=int, help="With classes: so many classes each.")
-@option("--shards", type=int, help="With shards: so many shards each.")
+@option("--sizes", metavar="N,N,...", callback=_parse_sizes, help="The users' sizes, instead of --sigma.")
+@option("--classes", type=int, help="With classes: number of classes of each user.")
+@option("--shards", type=int, help="With shards: number of shards of each user.")
 @option("--min-samples", type=int, default=1, help="Samples of the smallest user, at least (1).")
 @option("--clusters", type=int, default=1, help="Clusters of users, which exchange labels (1).")
-@option("--swap-labels", type=int, default=0, help="In each cluster but the first, so many classes exchange labels.")
+@option(
+    "--swap-labels",
+    type=int,
+    default=0,
+    help="Classes that exchange labels in each cluster but the first (0).",
+)
 @option(
     "-target",
     "--target",
@@ -86,7 +92,7 @@ def partition(
     targets: Sequence[str],
     **options: Any,
 ) -> None:
-    """Deal the samples of SOURCE (Parquet, Arrow, CSV, npz, LEAF's or Hugging Face's folders) to users: all_data."""
+    """Redistribute the samples of SOURCE (Parquet, Arrow, CSV, npz, LEAF's or Hugging Face's folders) to users."""
     from fedsynth.partitioners.request import Request
     from fedsynth.pipeline.partition import partition_source  # NumPy, which only this command pays
     from fedsynth.pipeline.partition_levels import with_knobs
@@ -99,7 +105,7 @@ def partition(
     wish = Wish(source=source, request=request, targets=levels, **options)
     with open_engine(workers, scheduler) as engine:
         folder = data_dir if engine.local else data_dir.absolute()
-        result = partition_source(folder, wish, overwrite=overwrite, engine=engine, bar=_bar, tell=_tell)
+        result = partition_source(folder, wish, overwrite=overwrite, engine=engine, bar=_bar, tell=_show_step)
     _show(result)
 
 
@@ -107,7 +113,7 @@ def _bar(what: str, number: int) -> AbstractContextManager[Progress]:
     return progress_bar(what, number, unit="sample" if what.startswith("read") else "user")
 
 
-def _tell(text: str) -> None:
+def _show_step(text: str) -> None:
     if sys.stderr.isatty():
         click.echo(f"\r\033[K{text}\r", nl=False, err=True)
 
@@ -121,7 +127,7 @@ def _show(result: PartitionResult) -> None:
     if result.stage is not None:
         show_result(result.stage)
     else:
-        say(f"partition: {result.path}: {result.users:,} users, {result.samples:,} samples: done")
+        say(f"partition: {result.path}: {counted(result.users, 'user')}, {counted(result.samples, 'sample')}: done")
 
 
 def _table(reached: Sequence[Reached]) -> list[str]:

@@ -19,7 +19,7 @@ from fedsynth.errors import UsageError
 @click.argument("folder", default="all_data")
 @option("--json", "as_json", is_flag=True, help="Print JSON and nothing else, and draw no pictures.")
 @option("--pictures", is_flag=True, help="Draw pictures with --json too.")
-@option("--no-features", is_flag=True, help="Leave out the measures that need x, which takes most of the time.")
+@option("--no-features", is_flag=True, help="Skip the measures that need x, which take most of the time.")
 @option("--no-measures", is_flag=True, help="LEAF's lines and histogram alone.")
 @dataset_name
 @workers
@@ -40,7 +40,7 @@ def stats(
     from fedsynth.pipeline.stats import describe, draw, find_folder, summarize_folder  # NumPy, Pillow
 
     if no_features and no_measures:
-        raise UsageError("--no-features makes no sense with --no-measures, which leaves out all measures; choose one")
+        raise UsageError("--no-features makes no sense with --no-measures, which skips all measures; choose one")
     path = find_folder(data_dir, folder)
     if no_measures:
         described = summarize_folder(path)
@@ -63,7 +63,7 @@ def stats(
 
 
 def _together(pictures: Sequence[Path]) -> str:
-    """Return paths that differ in the end of their names as one, as shells write it; the first is the histogram's."""
+    """Return paths that differ in the end of their names as one, in a shell's braces; the first is the histogram's."""
     here = Path.cwd()
     names = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in pictures]
     start = names[0].removesuffix("hist.png")

@@ -32,10 +32,10 @@ def progress_line() -> Iterator[Callable[[str], None]]:
         yield lambda text: None
         return
 
-    def tell(text: str) -> None:
+    def show(text: str) -> None:
         click.echo(f"\r\033[Ksolving {text}", nl=False, err=True)
 
     try:
-        yield tell
+        yield show
     finally:
         click.echo("\r\033[K", nl=False, err=True)

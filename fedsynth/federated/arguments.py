@@ -33,7 +33,7 @@ def check_positive(name: str, value: Any) -> None:
 
 
 def must_return(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function that must return; one that raises StopIteration would end the caller's loop without a word."""
+    """Call a function that must return; one that raises StopIteration would silently end the caller's loop."""
     try:
         return function(*arguments)
     except StopIteration as error:
@@ -48,7 +48,7 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> UsageError:
 
 
 def check_description(user_id: Any, **others: Any) -> None:
-    """Raise UsageError for a user_id that can be no one's, and for others that are neither a dict nor None."""
+    """Raise UsageError for a user_id that can't be a key, and for other arguments that are neither a dict nor None."""
     try:
         hash(user_id)
     except TypeError:

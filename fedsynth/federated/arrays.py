@@ -69,7 +69,7 @@ def read_first(file: LazyLeafFile, types: ArrayTypes) -> Samples | None:
 
 
 def _first_with_samples(file: LazyLeafFile) -> int:
-    """Return 0 if there is none."""
+    """Return the position of the first user who has samples, 0 if there is none."""
     return next((user for user, size in enumerate(file.num_samples) if size), 0)
 
 

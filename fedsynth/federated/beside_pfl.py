@@ -33,7 +33,7 @@ def introduce() -> None:
         return
     for module, cls in tuple(_waiting):
         theirs = getattr(sys.modules.get(module), cls.__name__, None)
-        if theirs is None or theirs is cls:  # not imported yet; our own, in its place
+        if theirs is None or theirs is cls:  # not imported yet, or replaced by our own
             continue
         if isinstance(theirs, ABCMeta):
             theirs.register(cls)

@@ -46,9 +46,9 @@ def draw_classes(lengths: Ints, sizes: Ints, alpha: float, spread: Spread, rng: 
     """Return the class of each sample, user after user: [sum of lengths].
 
     As long as no class runs out, no draw is wasted, and a user's n samples are their first n draws. From the first user
-    on whose draws ask a class for more than it has, users are dealt with one by one: those same draws come first.
+    on whose draws ask a class for more than it has, users are served one by one: those same draws come first.
     """
-    dealer = _Dealer(sizes.tolist(), spread, random.Random(int(rng.integers(2**63))))
+    one_by_one = _OneByOne(sizes.tolist(), spread, random.Random(int(rng.integers(2**63))))
     parts = [np.empty(0, np.min_scalar_type(len(sizes) - 1))]
     used = np.zeros_like(sizes)
     for block in _blocks(lengths, len(sizes)):
@@ -61,11 +61,11 @@ def draw_classes(lengths: Ints, sizes: Ints, alpha: float, spread: Spread, rng: 
         used += counts[:fits].sum(axis=0)
         parts.append(first_draws[:done])
         if fits < len(block):
-            dealer.stock = (sizes - used).tolist()
+            one_by_one.stock = (sizes - used).tolist()
             draws = np.split(first_draws[done:], ends[fits:-1] - done)
-            dealt = [dealer.deal(d.tolist(), p.tolist()) for d, p in zip(draws, proportions[fits:], strict=True)]
-            parts.append(np.array([number for user in dealt for number in user], parts[0].dtype))
-            used = sizes - np.array(dealer.stock)
+            drawn = [one_by_one.draw(d.tolist(), p.tolist()) for d, p in zip(draws, proportions[fits:], strict=True)]
+            parts.append(np.array([number for user in drawn for number in user], parts[0].dtype))
+            used = sizes - np.array(one_by_one.stock)
     return np.concatenate(parts)
 
 
@@ -111,15 +111,15 @@ def _num_fitting(counts: Ints, stock: Ints) -> int:
     return int(np.argmax(short)) if short.any() else len(short)
 
 
-class _Dealer:
-    """Deals samples to one user after another when classes may run out. stock: [classes] samples left."""
+class _OneByOne:
+    """Draws the classes of one user after another when classes may run out. stock: [classes] samples left."""
 
     def __init__(self, stock: list[int], spread: Spread, rng: random.Random) -> None:
         self.stock = stock
         self._spread = spread
         self._rng = rng
 
-    def deal(self, first_draws: list[int], proportions: list[float]) -> list[int]:
+    def draw(self, first_draws: list[int], proportions: list[float]) -> list[int]:
         """Return the classes of a user's samples, in their order. first_draws: [n] classes drawn already."""
         taken = [number for number in first_draws if self._take(number)]
         num_draws, length = len(first_draws), len(first_draws)
@@ -128,10 +128,10 @@ class _Dealer:
             if num_draws == boundary:
                 proportions = self._spread.apply(proportions)
                 boundary += length * self._spread.after
-            num_draws += self._deal_up_to(boundary - num_draws, length, proportions, taken)
+            num_draws += self._draw_up_to(boundary - num_draws, length, proportions, taken)
         return taken
 
-    def _deal_up_to(self, num_draws: int, length: int, proportions: list[float], taken: list[int]) -> int:
+    def _draw_up_to(self, num_draws: int, length: int, proportions: list[float], taken: list[int]) -> int:
         """Make at most `num_draws` draws, until the user is done or a class runs out; return how many were made.
 
         Draws of classes that have run out are not made one by one: how many come in a row is geometric.

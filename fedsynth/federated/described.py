@@ -20,7 +20,7 @@ _UNKNOWN = "not known"
 
 
 def describe(dataset: LeafDataset) -> str:
-    """Return one line. Raises nothing: what damage hides is not said."""
+    """Return one line. Raises nothing: what can't be read is omitted."""
     said = _Said.of(dataset)
     parts = [counted(len(dataset), "user"), counted(sum(dataset.num_samples), "sample")]
     if said.x:
@@ -66,8 +66,8 @@ class _Said:
         return cls(x, y, classes, "not to be had: it or the data is damaged" if truth is None else reason)
 
 
-def _tried(ask: Callable[[], Any], default: Any) -> Any:
+def _tried(look: Callable[[], Any], default: Any) -> Any:
     try:
-        return ask()
+        return look()
     except (FedsynthError, OSError):
         return default

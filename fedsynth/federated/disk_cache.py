@@ -81,7 +81,7 @@ class _Cache:
         return f"{self.name}-{state.size}-{state.mtime_ns}-{state.inode}-{state.ctime_ns}"
 
     @property
-    def place(self) -> Path:
+    def path(self) -> Path:
         return self.folder / f"{self.state}-{_type_name(self.types.features)}-{_type_name(self.types.labels)}"
 
 
@@ -96,8 +96,8 @@ def cached_arrays(file: LazyLeafFile, types: ArrayTypes, folder: Path) -> Cached
     """
     cache = _Cache(file, types, folder)
     try:
-        for _ in range(_TRIES):  # another process may put a cache of its own in the place of this one's
-            found = _open(cache.place, cache)
+        for _ in range(_TRIES):  # another process may put its own cache there
+            found = _open(cache.path, cache)
             if found is not None or not _make(cache):
                 return found
     except OSError as error:
@@ -105,7 +105,7 @@ def cached_arrays(file: LazyLeafFile, types: ArrayTypes, folder: Path) -> Cached
             f"{folder}: the cache of {file.path} can't be made or read ({error}), expected a folder to write to; pass "
             "another one as cache, or none"
         ) from error
-    raise StageError(f"{cache.place}: is damaged again and again, expected what was written; pass another cache folder")
+    raise StageError(f"{cache.path}: is damaged again and again, expected what was written; pass another cache folder")
 
 
 def _type_name(dtype: np.dtype[Any]) -> str:
@@ -113,10 +113,10 @@ def _type_name(dtype: np.dtype[Any]) -> str:
     return ("be" if dtype.str[0] == ">" else "") + dtype.str[1:]
 
 
-def _open(place: Path, cache: _Cache) -> CachedArrays | None:
+def _open(path: Path, cache: _Cache) -> CachedArrays | None:
     """Map a cache. Returns None if there is none, or if it is damaged."""
     try:
-        x, y, offsets = (open_memmap(place / f"{name}.npy", mode="r").view(np.ndarray) for name in _FILES)
+        x, y, offsets = (open_memmap(path / f"{name}.npy", mode="r").view(np.ndarray) for name in _FILES)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except OSError:
@@ -137,10 +137,10 @@ _SOURCE = "source"
 
 
 def _make(cache: _Cache) -> bool:
-    """Write the cache beside its place, then move it there, and tidy up. Returns whether the samples can be cached."""
+    """Write the cache beside its path, then move it there, and tidy up. Returns whether the samples can be cached."""
     _make_folder(cache.folder)
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix=".new-", ignore_cleanup_errors=True) as new:
-        made = Path(new) / cache.place.name
+        made = Path(new) / cache.path.name
         made.mkdir()
         if not _write(cache.file, cache.types, made):
             return False
@@ -164,17 +164,17 @@ def _make_folder(folder: Path) -> None:
 
 def _tidy(cache: _Cache, now: float) -> None:
     """Remove the file's older caches and, once in a process, those of files that are gone and what killed runs left."""
-    for place in cache.folder.glob(f"{cache.name}-*"):
-        if _CACHE.fullmatch(place.name) and not place.name.startswith(f"{cache.state}-"):
-            _remove(place)
+    for path in cache.folder.glob(f"{cache.name}-*"):
+        if _CACHE.fullmatch(path.name) and not path.name.startswith(f"{cache.state}-"):
+            _remove(path)
     if cache.folder in _tidied:  # it costs a look at every cache, and a folder may have one for each of many files
         return
     _tidied.add(cache.folder)
-    for place in cache.folder.iterdir():
-        if _CACHE.fullmatch(place.name) and _is_orphan(place):
-            _remove(place)
-        elif _NEW.fullmatch(place.name) and _last_write(place) < now - _ABANDONED:
-            for part in (*_inside(place), place):
+    for path in cache.folder.iterdir():
+        if _CACHE.fullmatch(path.name) and _is_orphan(path):
+            _remove(path)
+        elif _NEW.fullmatch(path.name) and _last_write(path) < now - _ABANDONED:
+            for part in (*_inside(path), path):
                 _remove(part)
 
 
@@ -193,7 +193,7 @@ def _is_orphan(cache: Path) -> bool:
 
 
 def _remove(cache: Path) -> None:
-    """Remove what a cache consists of, and it if nothing else is in it; never what a link leads to."""
+    """Remove a cache's files, and its folder if nothing else is in it; links are never followed."""
     if cache.is_symlink():
         return
     for name in (*(f"{name}.npy" for name in _FILES), _SOURCE):
@@ -211,12 +211,12 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _publish(made: Path, cache: _Cache) -> None:
-    """Move a new cache to its place, unless another process was faster; what is damaged there goes."""
-    if _open(cache.place, cache) is None:
+    """Move a new cache to its path, unless another process was faster; a damaged one there is removed."""
+    if _open(cache.path, cache) is None:
         with contextlib.suppress(FileNotFoundError):
-            cache.place.rename(made.with_name("damaged"))
+            cache.path.rename(made.with_name("damaged"))
     try:
-        made.rename(cache.place)
+        made.rename(cache.path)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise

@@ -15,11 +15,12 @@ from fedsynth.errors import UsageError
 from fedsynth.federated.arguments import must_return
 from fedsynth.federated.dataset import AbstractDataset
 from fedsynth.federated.distributed import DistributedContext
+from fedsynth.words import counted
 
 
 @dataclass(frozen=True)
 class Pin:
-    """The worker that a user's silo lives on, of those that there were when the silos were dealt."""
+    """The worker that a user's silo lives on, of those that there were when the silos were assigned."""
 
     rank: int
     world_size: int
@@ -123,7 +124,7 @@ def _pinned_rank(draw: Draw, context: DistributedContext, otherwise: int | None 
         return otherwise
     if draw.pin.world_size != context.world_size:
         raise UsageError(
-            f"the CrossSiloUserSampler dealt its silos to {draw.pin.world_size} workers, but there are "
-            f"{context.world_size} now; make it once the workers have been started"
+            f"the CrossSiloUserSampler assigned its silos to {counted(draw.pin.world_size, 'worker')}, expected "
+            f"{context.world_size}, as there are now; make it once the workers have been started"
         )
     return draw.pin.rank

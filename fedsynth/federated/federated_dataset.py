@@ -19,6 +19,7 @@ from fedsynth.federated.mixture import FederatedDatasetMixture
 from fedsynth.federated.partition import partition_by_dirichlet_class_distribution
 from fedsynth.federated.sampling import get_user_sampler
 from fedsynth.federated.slices import Arrays, count_samples, take_samples
+from fedsynth.words import counted
 
 __all__ = ["ArtificialFederatedDataset", "FederatedDataset", "FederatedDatasetBase", "FederatedDatasetMixture"]
 
@@ -130,7 +131,8 @@ class FederatedDataset(FederatedDatasetBase):
             10
         """
         if count_samples(data) < len(labels):
-            raise UsageError(f"{len(labels)} labels for {count_samples(data)} samples in data, expected one for each")
+            found = f"{counted(len(labels), 'label')} for {counted(count_samples(data), 'sample')} in data"
+            raise UsageError(f"{found}, expected one for each")
         users = partition_by_dirichlet_class_distribution(
             labels,
             alpha,

@@ -1,4 +1,4 @@
-"""What the environment says about this process's place among the workers."""
+"""What the environment says about this process's rank among the workers."""
 
 from __future__ import annotations
 

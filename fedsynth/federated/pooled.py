@@ -33,7 +33,7 @@ class Pooled(NamedTuple):
 
 
 def pool_users(dataset: LeafDataset) -> Pooled:
-    """Return all samples, user by user. Holds them and one user. Raises DataError for users who don't go together."""
+    """Return all samples, user by user. Holds them and one user. Raises DataError if users differ in shape or type."""
     sizes = dataset.num_samples
     pooled: tuple[NDArray[Any], ...] | None = None
     start = 0

@@ -68,7 +68,7 @@ def replace_pfl() -> Replacement:
 
 
 def _alias() -> ModuleType:
-    """Put pfl.data and its modules in their places: fedsynth.federated's own, and nothing further below them."""
+    """Register fedsynth.federated and its modules as pfl.data and its modules, and nothing further below them."""
     federated = importlib.import_module("fedsynth.federated")
     package = ModuleType(_DATA, federated.__doc__)
     package.__path__ = []

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError
+from fedsynth.words import counted
 
 
 class Minima:
@@ -25,8 +26,9 @@ class Minima:
             raise UsageError(f"fraction is {fraction}, expected 0 to 1")
         if self.train + self.val > size:
             raise UsageError(
-                f"a dataset of {size} samples can't be split with min_train_size {self.train} and min_val_size "
-                f"{self.val}, expected at least {self.train + self.val} samples; leave the user out or ask for less"
+                f"a dataset of {counted(size, 'sample')} can't be split with min_train_size {self.train} and "
+                f"min_val_size {self.val}, expected at least {counted(self.train + self.val, 'sample')}; leave the "
+                "user out or ask for less"
             )
         return max(min(int(size * fraction), size - self.val), self.train)
 

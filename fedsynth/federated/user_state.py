@@ -26,7 +26,7 @@ _LONGEST = 150
 
 
 class UserNotFoundError(FedsynthError, KeyError):
-    """No state of this user was saved under this key. Where pfl-research is imported, it is that one's error too.
+    """No state of this user was saved under this key. Where pfl-research is imported, it is pfl's error too.
 
     Examples:
         >>> import fedsynth
@@ -152,7 +152,7 @@ class DiskUserStateStorage(AbstractUserStateStorage):
                 folder.rmdir()
 
     def save_state(self, state: State, user_id: Any, key: str | None = None) -> None:
-        path = self._place(user_id, key)
+        path = self._path(user_id, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=".new-", suffix=_SUFFIX)
         try:
@@ -164,7 +164,7 @@ class DiskUserStateStorage(AbstractUserStateStorage):
             raise
 
     def load_state(self, user_id: Any, key: str | None = None) -> State:
-        path = self._place(user_id, key)
+        path = self._path(user_id, key)
         try:
             with path.open("rb") as file:
                 state: State = pickle.load(file)
@@ -174,7 +174,7 @@ class DiskUserStateStorage(AbstractUserStateStorage):
         except (pickle.UnpicklingError, EOFError) as error:
             raise DataError(f"{path}: is no saved state ({error}); remove it and start that user anew") from error
 
-    def _place(self, user_id: Any, key: str | None) -> Path:
+    def _path(self, user_id: Any, key: str | None) -> Path:
         folder = self._folder if key is None else self._folder / _file_name(key)
         return folder / f"{_file_name(user_id)}{_SUFFIX}"
 
@@ -190,7 +190,7 @@ def _pickle(state: State, file: IO[bytes], user_id: Any) -> None:
 
 
 def _file_name(name: Any) -> str:
-    """Return a name that is no other's, of letters, digits, `_`, `-` and `%`; what is no string says its type."""
+    """Return a unique name of letters, digits, `_`, `-` and `%`; of an id that is no string it begins with the type."""
     text = quote(str(name), safe="").replace(".", "%2E").replace("~", "%7E")
     if not isinstance(name, str):
         text = f"%{type(name).__name__}-{text}"  # no string's: after its % come two hexadecimal digits

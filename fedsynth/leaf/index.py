@@ -55,6 +55,7 @@ class LeafWalk:
         self._num_samples: dict[str, int] | None = None
         self._found: dict[str, int] = {}
         self._run_again = 0
+        self._aligned = 0  # how many users stand where the head has them
 
     @property
     def offset(self) -> int:
@@ -93,6 +94,7 @@ class LeafWalk:
                     f'{self.path}: user "{name}" has values nested too deeply, expected at most {MAX_DEPTH} levels; '
                     "store them flat"
                 )
+            self._aligned += self._follow([name])
             self.order[name] = len(self.order)
             self.offsets.append(offset)
             self.sizes.append(len(text))
@@ -121,6 +123,7 @@ class LeafWalk:
             return None
         first, base = len(self.order), self._scanner.offset
         run = replace(run, offsets=[base + offset for offset in run.offsets])
+        self._aligned += len(run.names) * self._follow(run.names)
         self.order.update(zip(run.names, range(first, first + len(run.names)), strict=True))
         self.offsets.extend(run.offsets)
         self.sizes.extend(run.sizes)
@@ -129,10 +132,17 @@ class LeafWalk:
 
     def _is_new(self, run: Run, num_samples: dict[str, int]) -> bool:
         """Whether a run's users are listed, appear here first, and have as many samples as the head says."""
-        if len(set(run.names)) < len(run.names) or not self.order.keys().isdisjoint(run.names):
+        if not self._follow(run.names) and not (
+            len(set(run.names)) == len(run.names) and self.order.keys().isdisjoint(run.names)
+        ):
             return False
         listed = list(map(num_samples.get, run.names))
         return None not in listed and (not run.samples or listed == [len(user.y) for user in run.samples])
+
+    def _follow(self, names: Sequence[str]) -> bool:
+        """Whether these users, and all before them, stand where the head, if it came first, has them."""
+        first, users = len(self.order), self.head.get("users")
+        return self._aligned == first and isinstance(users, list) and users[first : first + len(names)] == names
 
     def again(self, file: Readable) -> LeafWalk:
         """Return a walk from the start of the file that knows what this one, which is at the end, found out."""
@@ -263,7 +273,7 @@ def _decode_value(scanner: Scanner, key: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise scanner.error(f'"{_shown(key)}" can not be read ({error})', offset) from error
     if key == "num_samples" and isinstance(value, list):
-        whole = [count for count in value if isinstance(count, int)]
+        whole = value if {*map(type, value)} <= {int} else [count for count in value if isinstance(count, int)]
         if not -(10**_COUNT_DIGITS) < min(whole, default=0) <= max(whole, default=0) < 10**_COUNT_DIGITS:
             raise scanner.error(f'"num_samples" holds a number of more than {_COUNT_DIGITS} digits', offset)
     return value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
 from json.encoder import encode_basestring_ascii
 
 import msgspec
@@ -93,18 +93,14 @@ def find_run(text: bytes) -> Run | None:
         return None
     if [pieces[offset::6].count(key) for offset, key in ((2, b": {"), (3, b"x"), (5, b"y"))] != [users] * 3:
         return None
-    if not all(x.startswith(b": [") and x.endswith(b"], ") for x in xs):
+    if not all(map(bytes.endswith, ys, repeat(b"}, "))):
         return None
-    if not all(y.startswith(b": [") and y.endswith(b"]}, ") for y in ys):
-        return None
-    if any(
-        len(x) + len(y) > MAX_DEPTH and x.count(b"[") + y.count(b"[") >= MAX_DEPTH for x, y in zip(xs, ys, strict=True)
-    ):
+    if any(len(value) >= MAX_DEPTH and value.count(b"[") >= MAX_DEPTH - 1 for value in chain(xs, ys)):
         return None
     names = b'"'.join(keys).decode()
     if not names.isprintable():
         return None
-    sizes = [len(x) + len(y) + 5 for x, y in zip(xs, ys, strict=True)]
+    sizes = [x + y + 5 for x, y in zip(map(len, xs), map(len, ys), strict=True)]
     return Run(names.split('"'), *_laid_out(list(map(len, keys)), sizes))
 
 

@@ -1,4 +1,4 @@
-"""A scheme at work: a column in, each sample's user out."""
+"""Run a scheme: a column in, each sample's user out."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError, named
-from fedsynth.partitioners.by_classes import deal_classes, deal_shards
-from fedsynth.partitioners.by_dirichlet import deal_classes_by_dirichlet, deal_users_by_dirichlet
+from fedsynth.partitioners.by_classes import assign_classes, assign_shards
+from fedsynth.partitioners.by_dirichlet import assign_classes_by_dirichlet, assign_users_by_dirichlet
 from fedsynth.partitioners.column import Column
-from fedsynth.partitioners.draws import ORDER, Places, grouping, shuffled_range, stream
+from fedsynth.partitioners.draws import ORDER, UserOf, grouping, shuffled_range, stream
 from fedsynth.partitioners.minimum import meet_minimum
 from fedsynth.partitioners.request import SCHEMES, Request
-from fedsynth.partitioners.sizes import deal_by_size
+from fedsynth.partitioners.sizes import assign_by_size
 from fedsynth.partitioners.swaps import draw_clusters, draw_swaps
+from fedsynth.words import counted
 
 Sizes = NDArray[np.int64]
 
-_DEALERS: Mapping[str, Callable[[Sizes, Request], Places]] = {
-    "iid": deal_by_size,
-    "quantity": deal_by_size,
-    "dirichlet": deal_classes_by_dirichlet,
-    "inner-dirichlet": deal_users_by_dirichlet,
-    "classes": deal_classes,
-    "shards": deal_shards,
+_ASSIGNERS: Mapping[str, Callable[[Sizes, Request], UserOf]] = {
+    "iid": assign_by_size,
+    "quantity": assign_by_size,
+    "dirichlet": assign_classes_by_dirichlet,
+    "inner-dirichlet": assign_users_by_dirichlet,
+    "classes": assign_classes,
+    "shards": assign_shards,
 }
 
 
@@ -50,13 +51,13 @@ class Assignment:
 
 
 def assign(by: Column, labels: Column, request: Request) -> Assignment:
-    """Deal all samples, each to one user: by the classes of one column, labels exchanged by those of another.
+    """Assign each sample to one user: by the classes of one column, labels exchanged by those of another.
 
     Takes O(n log n) steps for n samples, the Dirichlet schemes users x classes more; never tries again. Raises
     UsageError for what is impossible, with what would be possible.
     """
     user_of = np.empty(len(by.codes), np.int32)
-    user_of[in_order(by, request.seed)] = deal(by.totals, request)
+    user_of[in_order(by, request.seed)] = assign_sorted(by.totals, request)
     num_users = request.users if request.sizes is None else len(request.sizes)
     assert num_users is not None  # the request has looked
     return with_clusters([str(user) for user in range(num_users)], user_of, labels, request)
@@ -67,26 +68,26 @@ def assign_naturally(names: Column, labels: Column, request: Request) -> Assignm
     return with_clusters([str(name) for name in names.values], names.codes, labels, request)
 
 
-def deal(totals: Sizes, request: Request) -> Places:
-    """Give a user to each sample, taken in the order of their classes, of so many each: [samples]."""
+def assign_sorted(totals: Sizes, request: Request) -> UserOf:
+    """Return the user of each sample, samples sorted by class: [samples]. totals: [classes] samples of each."""
     num_users = request.users if request.sizes is None else len(request.sizes)
-    if num_users is None or request.scheme not in _DEALERS:
+    if num_users is None or request.scheme not in _ASSIGNERS:
         raise UsageError(
-            f"{named('scheme')} is {request.scheme}, expected one of {', '.join(set(SCHEMES) & set(_DEALERS))}"
+            f"{named('scheme')} is {request.scheme}, expected one of {', '.join(set(SCHEMES) & set(_ASSIGNERS))}"
         )
     num_samples = int(totals.sum())
     if num_samples >= 1 << 31:
-        raise UsageError(f"there are {num_samples:,} samples, expected less than {1 << 31:,}; deal them in parts")
+        raise UsageError(f"there are {num_samples:,} samples, expected less than {1 << 31:,}; partition them in parts")
     if num_users > num_samples:
         raise UsageError(f"{named('users')} is {num_users:,}, expected at most {num_samples:,}, the number of samples")
     if num_users * request.min_samples > num_samples:
         raise UsageError(
-            f"{named('min_samples')} is {request.min_samples:,} for {num_users:,} users, expected at most "
-            f"{num_samples // num_users:,}: there are {num_samples:,} samples; or at most "
-            f"{num_samples // request.min_samples:,} users"
+            f"{named('min_samples')} is {request.min_samples:,} for {counted(num_users, 'user')}, expected at most "
+            f"{num_samples // num_users:,}: there are {counted(num_samples, 'sample')}; or at most "
+            f"{counted(num_samples // request.min_samples, 'user')}"
         )
-    dealt = _DEALERS[request.scheme](totals, request)
-    return meet_minimum(dealt, num_users, request.min_samples, request.seed)
+    user_of = _ASSIGNERS[request.scheme](totals, request)
+    return meet_minimum(user_of, num_users, request.min_samples, request.seed)
 
 
 def in_order(by: Column, seed: int) -> NDArray[np.int32]:

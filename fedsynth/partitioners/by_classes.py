@@ -1,4 +1,4 @@
-"""Label skew by numbers of classes: so many whole classes a user, or so many shards of the sorted samples."""
+"""Label skew by numbers of classes: a number of whole classes for each user, or of shards of the sorted samples."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError, named
-from fedsynth.partitioners.draws import DEAL, SHARES, Places, grouping, stream, whole_parts
+from fedsynth.partitioners.draws import ASSIGN, SHARES, Int32s, UserOf, grouping, stream, whole_parts
 from fedsynth.partitioners.request import Request
 from fedsynth.partitioners.within_classes import Holdings
 
 Sizes = NDArray[np.int64]
 
 
-def deal_classes(totals: Sizes, request: Request) -> Places:
-    """Deal samples so that each user has exactly so many classes, each class in equal parts to those who have it.
+def assign_classes(totals: Sizes, request: Request) -> UserOf:
+    """Assign samples so that each user has exactly `classes` classes, and the users of a class equal parts of it.
 
     The "pathological" split, #C = k in Li et al., "Federated learning on non-IID data silos" (2022). Each class has as
     many users as any other, or one more, whatever its size, and which user has which is drawn. min_samples is met by
@@ -23,7 +23,7 @@ def deal_classes(totals: Sizes, request: Request) -> Places:
     """
     assert request.users is not None and request.classes is not None  # the request has looked
     _check_possible(totals, request.users, request.classes)
-    rng = stream(request.seed, DEAL)
+    rng = stream(request.seed, ASSIGN)
     owned = _draw_classes(rng, request.users, request.classes, len(totals))
     order = grouping(owned.ravel(), len(totals)) // request.classes
     owners = np.split(order, np.cumsum(np.bincount(owned.ravel(), minlength=len(totals)))[:-1])
@@ -36,8 +36,8 @@ def deal_classes(totals: Sizes, request: Request) -> Places:
     return np.repeat(np.concatenate(owners), np.concatenate(amounts)).astype(np.int32)
 
 
-def deal_shards(totals: Sizes, request: Request) -> Places:
-    """Cut the samples, sorted by class, into so many shards a user, all of one size or one more, and deal the shards.
+def assign_shards(totals: Sizes, request: Request) -> UserOf:
+    """Cut the samples, sorted by class, into `shards` shards a user, all of one size or one more, and assign those.
 
     McMahan et al., "Communication-efficient learning of deep networks from decentralized data" (2017). Raises
     UsageError where there are fewer samples than shards.
@@ -52,7 +52,7 @@ def deal_shards(totals: Sizes, request: Request) -> Places:
         )
     ends = np.arange(num_shards + 1) * num_samples // num_shards
     users = np.repeat(np.arange(request.users, dtype=np.int32), request.shards)
-    stream(request.seed, DEAL).shuffle(users)
+    stream(request.seed, ASSIGN).shuffle(users)
     return np.repeat(users, np.diff(ends))
 
 
@@ -74,18 +74,18 @@ def _check_possible(totals: Sizes, num_users: int, each: int) -> None:
         most = smallest * num_classes // each
         raise UsageError(
             f"the smallest class has {smallest:,} samples, expected at least {sharing:,}: with {num_users:,} users of "
-            f"{each} out of {num_classes} classes so many users share it; ask for at most {most:,} users, or leave "
+            f"{each} out of {num_classes} classes that many users share it; ask for at most {most:,} users, or leave "
             "small classes out"
         )
 
 
-def _draw_classes(rng: RandomState, num_users: int, each: int, num_classes: int) -> Places:
-    """Draw so many different classes for each user: [users, each], every class as often as any other, or once more.
+def _draw_classes(rng: RandomState, num_users: int, each: int, num_classes: int) -> Int32s:
+    """Draw `each` different classes for each user: [users, each], every class as often as any other, or once more.
 
     Users take from shuffled packs of all classes, one pack after another. Who takes the rest of one goes on with what
     they don't have yet.
     """
-    packs: list[Places] = []
+    packs: list[Int32s] = []
     held = np.empty(0, np.int32)
     while sum(map(len, packs)) < num_users * each:
         pack = rng.permutation(num_classes).astype(np.int32)

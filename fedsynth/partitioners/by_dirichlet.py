@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError, named
 from fedsynth.partitioners.draws import (
-    DEAL,
+    ASSIGN,
     SHARES,
     SLOTS,
     Floats,
-    Places,
+    Int32s,
+    UserOf,
     dirichlet,
     grouping,
     shuffled_range,
@@ -34,31 +35,31 @@ _MOST_CELLS = 1 << 27
 Sizes = NDArray[np.int64]
 
 
-def deal_classes_by_dirichlet(totals: Sizes, request: Request) -> Places:
-    """Deal each class to the users in shares that are Dirichlet(alpha, ..., alpha).
+def assign_classes_by_dirichlet(totals: Sizes, request: Request) -> UserOf:
+    """Assign each class to the users in shares that are Dirichlet(alpha, ..., alpha).
 
     Yurochkin et al., "Bayesian nonparametric federated learning of neural networks" (2019). The shares themselves are
-    the law: numbers of samples are they, rounded. Takes users x classes steps besides the samples.
+    drawn: the numbers of samples are the shares, rounded. Takes users x classes steps besides the samples.
     """
     assert request.users is not None and request.alpha is not None  # the request has looked
     concentrations = np.full(request.users, request.alpha)
     users = np.arange(request.users, dtype=np.int32)
-    dealt = []
+    parts = []
     for number, total in enumerate(totals.tolist()):
         rng = stream(request.seed, SHARES, number)
         offset = rng.random_sample()
-        dealt.append(np.repeat(users, whole_parts(dirichlet(rng, concentrations), total, offset)))
-    return np.concatenate(dealt)
+        parts.append(np.repeat(users, whole_parts(dirichlet(rng, concentrations), total, offset)))
+    return np.concatenate(parts)
 
 
-def deal_users_by_dirichlet(totals: Sizes, request: Request) -> Places:
-    """Deal to each user classes whose shares are Dirichlet(alpha q), q the classes' shares in all samples.
+def assign_users_by_dirichlet(totals: Sizes, request: Request) -> UserOf:
+    """Assign to each user classes whose shares are Dirichlet(alpha q), q the classes' shares in all samples.
 
     Hsu et al., "Measuring the effects of non-identical data distribution" (2019); with sizes as in Acar et al.,
     "Federated learning based on dynamic regularization" (2021). A user's samples are draws from its shares. Where more
     of a class are drawn than there are, as many draws stand as can, chosen at random, and the others are drawn again,
-    from what the user's shares say of the classes that are left; after 30 rounds what is left is dealt at random, so
-    that it always ends. Holds 8 bytes for each user and class and 40 for each sample.
+    from what the user's shares say of the classes that are left; after 30 rounds what is left is assigned at random,
+    so that it always ends. Holds 8 bytes for each user and class and 40 for each sample.
     """
     num_samples = int(totals.sum())
     sizes = user_sizes(num_samples, request)
@@ -70,7 +71,7 @@ def deal_users_by_dirichlet(totals: Sizes, request: Request) -> Places:
     slot_class = np.empty(num_samples, np.int32)
     left = totals.copy()
     slots = np.arange(num_samples, dtype=np.int32)
-    waiting = shuffled_range(stream(request.seed, DEAL), num_samples)
+    waiting = shuffled_range(stream(request.seed, ASSIGN), num_samples)
     wanted = _draw_classes(shares, slot_user, slots, request.seed, 0)[waiting]
     waiting = _honour(wanted, waiting, slot_class, left)
     for number in range(1, _ROUNDS):
@@ -102,7 +103,7 @@ def _open(shares: Floats, left: Sizes) -> Floats:
     return rest
 
 
-def _draw_classes(shares: Floats, slot_user: Places, waiting: Places, seed: int, number: int) -> Places:
+def _draw_classes(shares: Floats, slot_user: Int32s, waiting: Int32s, seed: int, number: int) -> Int32s:
     """Draw a class for each waiting slot from its user's shares: [waiting].
 
     Each slot has a draw of its own in each round, whether it needs one or not.
@@ -122,7 +123,7 @@ def _draw_classes(shares: Floats, slot_user: Places, waiting: Places, seed: int,
     return wanted
 
 
-def _honour(wanted: Places, waiting: Places, slot_class: Places, left: Sizes) -> Places:
+def _honour(wanted: Int32s, waiting: Int32s, slot_class: Int32s, left: Sizes) -> Int32s:
     """Give as many slots what they want as there is, the first that wait first; return those that go on waiting."""
     counts = np.bincount(wanted, minlength=len(left))
     given = np.minimum(counts, left)
@@ -131,7 +132,7 @@ def _honour(wanted: Places, waiting: Places, slot_class: Places, left: Sizes) ->
     slot_class[waiting[served]] = np.repeat(np.arange(len(left), dtype=np.int32), given)
     left -= given
     rest = np.concatenate([slots[size:] for slots, size in zip(by_class, given.tolist(), strict=True)])
-    still: Places = waiting[np.sort(rest)]
+    still: Int32s = waiting[np.sort(rest)]
     return still
 
 

@@ -28,7 +28,7 @@ class Column:
 
 
 def to_column(values: Any, *, name: str = "labels", bins: int | None = None) -> Column:
-    """Return values [n] as classes: whole numbers, texts, true and false; bins: numbers cut into so many, see `cut`.
+    """Return values [n] as classes: whole numbers, texts, true and false; bins: how many to cut numbers into.
 
     Raises DataError for what is no class, such as numbers that are not whole, or nothing at all; UsageError for bins
     that make no sense.
@@ -75,8 +75,8 @@ def cut(array: Values, bins: int, name: str) -> Column:
     found, codes, counts = np.unique(array, return_inverse=True, return_counts=True)
     bin_of_value = (np.cumsum(counts) - counts) * bins // len(array)
     starts = np.flatnonzero(np.diff(bin_of_value, prepend=-1))
-    place = np.repeat(np.arange(len(starts), dtype=np.int32), np.diff(starts, append=len(found)))
-    return Column(place[codes], found[starts].tolist())
+    bin_of_found = np.repeat(np.arange(len(starts), dtype=np.int32), np.diff(starts, append=len(found)))
+    return Column(bin_of_found[codes], found[starts].tolist())
 
 
 def _of_integers(array: Values) -> Column:
@@ -88,8 +88,8 @@ def _of_integers(array: Values) -> Column:
     shifted = array.astype(np.int64) - low
     present = np.bincount(shifted) > 0
     values = np.flatnonzero(present) + low
-    place = (np.cumsum(present) - 1).astype(np.int32)
-    return Column(place[shifted], values.astype(bool).tolist() if array.dtype.kind == "b" else values.tolist())
+    rank = (np.cumsum(present) - 1).astype(np.int32)
+    return Column(rank[shifted], values.astype(bool).tolist() if array.dtype.kind == "b" else values.tolist())
 
 
 def _whole(array: Values, name: str) -> Values:
@@ -112,8 +112,8 @@ def _of_objects(array: Values, name: str) -> Values:
         return np.array(values, np.str_)
     if kinds and kinds <= {int, bool, float}:
         return np.array(values)
-    strange = next((place for place, value in enumerate(values) if value is None), None) if array.ndim == 1 else None
-    found = f"nothing at position {strange}" if strange is not None else ", ".join(sorted(k.__name__ for k in kinds))
+    absent = next((row for row, value in enumerate(values) if value is None), None) if array.ndim == 1 else None
+    found = f"nothing at position {absent}" if absent is not None else ", ".join(sorted(k.__name__ for k in kinds))
     raise DataError(f"{name} hold {found or 'lists'}, expected numbers or texts, all of one kind; convert them")
 
 
@@ -147,9 +147,9 @@ class Gatherer:
         if not self._texts or bins is not None:
             return to_column(self.values(), name=self._name, bins=bins)
         names = sorted(self._texts)
-        place = np.empty(len(names), np.int32)
-        place[[self._texts[name] for name in names]] = np.arange(len(names))
-        return Column(place[np.concatenate(self._parts)], names)
+        rank = np.empty(len(names), np.int32)
+        rank[[self._texts[name] for name in names]] = np.arange(len(names))
+        return Column(rank[np.concatenate(self._parts)], names)
 
     def _codes(self, values: list[Any]) -> Values:
         if (self._parts and not self._texts) or not all(isinstance(value, str) for value in values):

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
-Places = NDArray[np.int32]
-"""[samples] users, of the samples in the order of their classes."""
+Int32s = NDArray[np.int32]
+UserOf = NDArray[np.int32]
+"""[samples] the user of each sample, samples sorted by class."""
 
-ORDER, SIZES, SHARES, SLOTS, DEAL, MINIMUM, CLUSTERS = range(7)
+ORDER, SIZES, SHARES, SLOTS, ASSIGN, MINIMUM, CLUSTERS = range(7)
 """The streams."""
 
 _RADIX = 1 << 16

@@ -30,9 +30,9 @@ _OWN = ("alpha", "sigma", "sizes", "classes", "shards")
 class Request:
     """A scheme and its parameters; those of other schemes must be absent.
 
-    users: how many, None where sizes says so and for natural; min_samples: of the smallest user; clusters,
-    swap_labels: in each cluster of users but the first, so many classes exchange their labels in a cycle. Raises
-    UsageError for what makes no sense whatever the data.
+    users: how many, None where sizes says so and for natural; min_samples: of the smallest user; clusters: of users;
+    swap_labels: how many classes exchange their labels in a cycle, in each cluster but the first. Raises UsageError for
+    what makes no sense whatever the data.
     """
 
     scheme: str

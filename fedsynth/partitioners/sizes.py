@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError, named
-from fedsynth.partitioners.draws import DEAL, SIZES, Places, stream, whole_parts
+from fedsynth.partitioners.draws import ASSIGN, SIZES, UserOf, stream, whole_parts
 from fedsynth.partitioners.request import Request
 
 
 def user_sizes(num_samples: int, request: Request) -> NDArray[np.int64]:
     """Return how many samples each user gets: [users], of sum num_samples, none below the least that is asked for.
 
-    Quantity skew is one of the kinds of Li et al., "Federated learning on non-IID data silos" (2022); the law is the
-    one of LEAF's sizes: exp(sigma z), z standard normal, here scaled to the sum. Raises UsageError for listed sizes of
-    another sum.
+    Quantity skew is one of the kinds of Li et al., "Federated learning on non-IID data silos" (2022); the distribution
+    is that of LEAF's sizes: exp(sigma z), z standard normal, here scaled to the sum. Raises UsageError for listed sizes
+    of another sum.
     """
     if request.sizes is not None:
         total = sum(request.sizes)
@@ -43,9 +43,9 @@ def raise_sizes(sizes: NDArray[np.int64], least: int, offset: float) -> NDArray[
     return sizes + missing - np.diff(ends, prepend=0)
 
 
-def deal_by_size(totals: NDArray[np.int64], request: Request) -> Places:
-    """Deal samples to users whatever their classes: schemes iid and quantity."""
+def assign_by_size(totals: NDArray[np.int64], request: Request) -> UserOf:
+    """Assign samples to users whatever their classes: schemes iid and quantity."""
     sizes = user_sizes(int(totals.sum()), request)
     users = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-    stream(request.seed, DEAL).shuffle(users)
+    stream(request.seed, ASSIGN).shuffle(users)
     return users

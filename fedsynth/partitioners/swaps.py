@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 
 
 def draw_clusters(num_users: int, request: Request) -> Ints:
-    """Return the cluster of each user, [users]: all clusters equally large, or one user more, and dealt at random."""
+    """Return the cluster of each user, [users]: all clusters equally large, or one user larger, and drawn at random."""
     clusters = np.arange(num_users) % request.clusters
     stream(request.seed, CLUSTERS).shuffle(clusters)
     return clusters
@@ -25,8 +25,9 @@ def draw_clusters(num_users: int, request: Request) -> Ints:
 def draw_swaps(num_classes: int, request: Request) -> Ints:
     """Return what label each class has in each cluster: [clusters, classes], the first row 0, 1, ....
 
-    In each other cluster so many classes exchange their labels in a cycle, as in Sattler et al., "Clustered federated
-    learning" (2020); no two clusters exchange the same. Raises UsageError where there are too few classes for that.
+    In each other cluster `swap_labels` classes exchange their labels in a cycle, as in Sattler et al., "Clustered
+    federated learning" (2020); no two clusters exchange the same. Raises UsageError where there are too few classes
+    for that.
     """
     size = request.swap_labels
     if size > num_classes:
@@ -49,7 +50,7 @@ def draw_swaps(num_classes: int, request: Request) -> Ints:
 
 
 def _cycle(number: int, num_classes: int, size: int) -> list[int]:
-    """Return the cycle of this number among all of so many classes: the least class first, so that each comes once."""
+    """Return the cycle of this number among all of `size` classes: the least class first, so that each comes once."""
     number, arrangement = divmod(number, math.factorial(size - 1))
     chosen: list[int] = []
     for candidate in range(num_classes):
@@ -60,6 +61,6 @@ def _cycle(number: int, num_classes: int, size: int) -> list[int]:
             number -= with_it
     cycle, rest = chosen[:1], chosen[1:]
     while rest:
-        place, arrangement = divmod(arrangement, math.factorial(len(rest) - 1))
-        cycle.append(rest.pop(place))
+        position, arrangement = divmod(arrangement, math.factorial(len(rest) - 1))
+        cycle.append(rest.pop(position))
     return cycle

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.errors import UsageError, named
-from fedsynth.partitioners.draws import Places
+from fedsynth.partitioners.draws import Int32s
 
 Sizes = NDArray[np.int64]
 _Step = tuple[int, int, int]
@@ -25,7 +25,7 @@ class Holdings:
     changed.
     """
 
-    def __init__(self, owned: Places, owners: Sequence[NDArray[np.int64]], amounts: Sequence[Sizes]) -> None:
+    def __init__(self, owned: Int32s, owners: Sequence[NDArray[np.int64]], amounts: Sequence[Sizes]) -> None:
         self._owned = owned
         self._owners = owners
         self._amounts = amounts
@@ -34,22 +34,23 @@ class Holdings:
         self._sizes = np.bincount(np.concatenate(owners), np.concatenate(amounts), len(owned)).astype(np.int64)
 
     def raise_to(self, least: int) -> None:
-        """Move as few samples as possible within classes until all users have at least so many; all keep all classes.
+        """Move as few samples as possible within classes until all users have at least `least`; all keep their classes.
 
         Samples come from a user who can spare some: of the same class, or else by a chain of users, of whom each gives
         of one class what they get of another. Each chain is the one that adds the fewest moves to those before, which
         it may undo, so that in the end they are the fewest (successive shortest paths: Ahuja, Magnanti and Orlin,
-        "Network flows", 1993). Raises UsageError where no chain leads to enough: then these classes can't be shared
-        out so at all.
+        "Network flows", 1993). Raises UsageError where no chain leads to enough: then these classes can't give all
+        users that many.
         """
         for user in np.flatnonzero(self._sizes < least).tolist():
             while self._sizes[user] < least:
                 chain = [] if self._detours else self._find_neighbour(user, least)
                 chain = chain or self._find_chain(user, least)
                 if not chain:
+                    each = self._owned.shape[1]
                     raise UsageError(
-                        f"{named('min_samples')} is {least:,}, but users of {self._owned.shape[1]} classes can't all "
-                        f"have so many: one would be left with {self._sizes[user]:,} at most; use a smaller "
+                        f"{named('min_samples')} is {least:,}, but users of {each} class{'es' if each > 1 else ''} "
+                        f"can't all have that many: one would have {self._sizes[user]:,} at most; use a smaller "
                         f"{named('min_samples')}, more classes a user or fewer users"
                     )
                 self._move(chain, least)

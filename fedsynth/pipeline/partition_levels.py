@@ -11,9 +11,9 @@ import numpy as np
 from numpy.random import default_rng
 
 from fedsynth.errors import UsageError, named
-from fedsynth.partitioners.assign import deal, in_order, with_clusters
+from fedsynth.partitioners.assign import assign_sorted, in_order, with_clusters
 from fedsynth.partitioners.column import Column
-from fedsynth.partitioners.draws import Places
+from fedsynth.partitioners.draws import UserOf
 from fedsynth.partitioners.request import Request
 from fedsynth.pipeline.partition_measures import label_table
 from fedsynth.pipeline.target import Target
@@ -73,7 +73,7 @@ def solve_levels(by: Column, labels: Column | None, request: Request, targets: S
     totals = by.totals
 
     def measure(asked: Request, name: str) -> float:
-        user_of = deal(totals, asked)
+        user_of = assign_sorted(totals, asked)
         if name.startswith("quantity."):
             return float(quantity_measures(np.bincount(user_of, minlength=_num_users(asked)).tolist())[name])
         table = _table(user_of, ordered, asked)
@@ -88,7 +88,7 @@ def solve_levels(by: Column, labels: Column | None, request: Request, targets: S
         request = with_levels(request, [Reached(target, level, None, knob, value)])
         chance = None
         if target.measure.startswith("label."):
-            measured = label_measures(_table(deal(totals, request), ordered, request), default_rng(SEED))
+            measured = label_measures(_table(assign_sorted(totals, request), ordered, request), default_rng(SEED))
             chance = measured.get(f"{target.measure}_chance")
         reached.append(Reached(target, level, chance, knob, value))
     return reached
@@ -178,7 +178,7 @@ def _per_user(table: LabelTable, name: str) -> float:
     return float((largest[nonempty] / table.sizes[nonempty]).mean())
 
 
-def _table(user_of: Places, ordered: Column | None, request: Request) -> LabelTable:
+def _table(user_of: UserOf, ordered: Column | None, request: Request) -> LabelTable:
     """Return the labels that users have, after exchanges. ordered: the samples' labels, in the order of `user_of`."""
     if ordered is None:
         raise UsageError("labels that are no classes have no measures to ask for; ask for a quantity")

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MOST_NUMBERS = 1 << 14
-"""Numbers of one block, of x, logits and models: 128 kB, which with what is made of them stay in the cache."""
+MOST_NUMBERS = 1 << 12
+"""Numbers of one block, of x, logits and models: with 32 kB, and 80 kB of text, all stays in the processor's cache."""
 MOST_USERS = 512
 
 

@@ -70,7 +70,7 @@ class ShardJob:
 
     @property
     def users(self) -> int:
-        """Number of users to deal with, for progress bars."""
+        """Number of users to write, for progress bars."""
         return len(self.tasks)
 
 
@@ -99,8 +99,8 @@ def write_dataset(
     if not engine.inline and dataset.stream != INDEPENDENT:
         raise UsageError(
             f"{named('stream')} {dataset.stream} is one sequence of draws, which workers cannot share; "
-            f"add {named('stream')} {INDEPENDENT} (other data of the same law), or leave {named('workers')} and "
-            f"{named('scheduler')} out"
+            f"add {named('stream')} {INDEPENDENT} (other data of the same distribution), or leave "
+            f"{named('workers')} and {named('scheduler')} out"
         )
     stream = open_stream(dataset)
     jobs = [ShardJob(folder / name, dataset, tasks, passing / name) for name, tasks in dataset.shards.items()]

@@ -1,7 +1,7 @@
 """Synthetic(alpha, beta): the process that LEAF's is inspired by, with the draws of its published program.
 
 Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith: "Federated Optimization in Heterogeneous Networks" (MLSys 2020), section
-5.1. Each user has a model and a place of its samples; u and B move all of a user's model and place together. As in the
+5.1. Each user has a model and a mean of its samples; u shifts the whole model, B the whole mean. As in the
 program, though not in the paper, alpha and beta are standard deviations.
 """
 
@@ -19,14 +19,14 @@ from fedsynth.processes.tasks import Task
 
 _LEAST = 50
 
-Places = tuple[float, Floats]
-"""Where a user's model lies, and its samples, [D]."""
+Means = tuple[float, Floats]
+"""The mean of a user's model, u, and the mean of its samples, [D]."""
 
 
 class FedproxLaw:
     """Synthetic(alpha, beta) for the streams. What all users share: their one model [D+1, C], where they are alike.
 
-    A user's start: the places of the model and of the samples, [D]; None where users are alike.
+    A user's start: the means of its model and of its samples, [D]; None where users are alike.
     """
 
     seeds_twice = False
@@ -46,21 +46,21 @@ class FedproxLaw:
         """Draw the one model of users who are alike; None, and no draw, for others."""
         return draw_fedprox_model(rng, 0.0, self._parameters) if self._parameters.iid else None
 
-    def starts(self, rng: RandomState, tasks: int) -> Sequence[Places | None]:
-        """Draw the places: of all models, of all users' samples, then of each user's samples by dimension."""
+    def starts(self, rng: RandomState, tasks: int) -> Sequence[Means | None]:
+        """Draw the means: of all models, of all users' samples, then of each user's samples by dimension."""
         if self._parameters.iid:
             return [None] * tasks
-        model_places = rng.normal(0.0, self._parameters.alpha, tasks)
-        feature_places = rng.normal(0.0, self._parameters.beta, tasks)
-        places = [rng.normal(place, 1.0, self._parameters.num_dim) for place in feature_places]
-        return list(zip(model_places.tolist(), places, strict=True))
+        model_means = rng.normal(0.0, self._parameters.alpha, tasks)
+        feature_means = rng.normal(0.0, self._parameters.beta, tasks)
+        means = [rng.normal(mean, 1.0, self._parameters.num_dim) for mean in feature_means]
+        return list(zip(model_means.tolist(), means, strict=True))
 
-    def task(self, rng: RandomState, size: int, shared: Floats | None, start: Places | None) -> Task:
+    def task(self, rng: RandomState, size: int, shared: Floats | None, start: Means | None) -> Task:
         """Draw a user's model, if it has its own, and samples."""
         if start is None:
             assert shared is not None  # both follow from iid
-            place = np.zeros(self._parameters.num_dim)
-            return draw_fedprox_task(rng, size, shared, place, self._scales, {"model_info": np.ones(1)})
+            mean = np.zeros(self._parameters.num_dim)
+            return draw_fedprox_task(rng, size, shared, mean, self._scales, {"model_info": np.ones(1)})
         model = draw_fedprox_model(rng, start[0], self._parameters)
         return draw_fedprox_task(rng, size, model, start[1], self._scales, {"models": model})
 
@@ -69,9 +69,9 @@ class FedproxLaw:
         rngs: Iterable[RandomState],
         sizes: Sequence[int],
         shared: Floats | None,
-        starts: Iterable[Places | None],
+        starts: Iterable[Means | None],
     ) -> Block:
-        """Draw users one by one: they have 50 samples at least."""
+        """Draw users one by one: they have at least 50 samples."""
         users = zip(rngs, sizes, starts, strict=True)
         return gather([self.task(rng, size, shared, start) for rng, size, start in users])
 
@@ -80,20 +80,20 @@ class FedproxLaw:
         return {} if shared is None else {"Q": shared[:, :, np.newaxis]}
 
 
-def draw_fedprox_model(rng: RandomState, place: float, parameters: FedproxParameters) -> Floats:
-    """Draw W, then b, around a place; return [D+1, C], row 0 the bias."""
-    weights = rng.normal(place, 1.0, (parameters.num_dim, parameters.num_classes))
-    bias = rng.normal(place, 1.0, parameters.num_classes)
+def draw_fedprox_model(rng: RandomState, mean: float, parameters: FedproxParameters) -> Floats:
+    """Draw W, then b, around their mean; return [D+1, C], row 0 the bias."""
+    weights = rng.normal(mean, 1.0, (parameters.num_dim, parameters.num_classes))
+    bias = rng.normal(mean, 1.0, parameters.num_classes)
     return np.vstack([bias, weights])
 
 
 def draw_fedprox_task(
-    rng: RandomState, size: int, model: Floats, place: Floats, scales: Floats, truth: dict[str, Any]
+    rng: RandomState, size: int, model: Floats, mean: Floats, scales: Floats, truth: dict[str, Any]
 ) -> Task:
-    """Draw the samples of a user. model: [D+1, C]; place, scales: [D], mean and standard deviation of x."""
+    """Draw the samples of a user. model: [D+1, C]; mean, scales: [D], mean and standard deviations of x."""
     x = rng.standard_normal((size, len(scales)))
     x *= scales
-    x += place
+    x += mean
     return Task(x, np.argmax(x @ model[1:] + model[0], axis=1), truth)
 
 

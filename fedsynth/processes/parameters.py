@@ -60,8 +60,8 @@ class FedproxParameters:
     """The parameters of Synthetic(alpha, beta), Li et al., "Federated Optimization in Heterogeneous Networks".
 
     num_tasks, num_classes, num_dim: 1 to MOST; seed: in [0, 2**32). alpha, beta: standard deviations, 0 to 1e100, of
-    the users' models and of the places of their samples around a common one; iid: all users share one model and one
-    place instead, alpha and beta have no effect. Raises UsageError for anything else.
+    the means of the users' models and of their samples around a common mean; iid: all users share one model and one
+    mean instead, alpha and beta have no effect. Raises UsageError for anything else.
     """
 
     model: ClassVar[str] = "fedprox"
@@ -92,7 +92,7 @@ def check_common(parameters: Any) -> None:
 
 
 def check_model_size(parameters: Any, copies: int = 1) -> None:
-    """Check that so many models, each of D+1 by C numbers, fit in the memory. Raises UsageError."""
+    """Check that models of D+1 by C numbers fit in memory. copies: how many. Raises UsageError."""
     numbers = (parameters.num_dim + 1) * parameters.num_classes * copies
     if numbers > MOST_NUMBERS:
         of_clusters = f" for {copies} clusters" if copies > 1 else ""

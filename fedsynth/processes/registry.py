@@ -71,11 +71,11 @@ PROCESSES = {
 
 
 _DERIVED = ("mean_size", "concept_dims")
-"""Parameters whose defaults hang on others: said in any case."""
+"""Parameters whose defaults depend on others: always returned."""
 
 
 def arguments(parameters: AnyParameters) -> dict[str, Any]:
-    """Return what must be said to have these parameters again: those that are no defaults, without the process."""
+    """Return the arguments that make these parameters again: what differs from the defaults, without the process."""
     plain = type(parameters)(parameters.num_tasks)
     values = {entry.name: getattr(parameters, entry.name) for entry in fields(parameters)}
     said = {name: value for name, value in values.items() if name in _DERIVED or value != getattr(plain, name)}

@@ -44,8 +44,8 @@ def own_streams(seed: int, key: int, numbers: range) -> Iterator[RandomState]:
     for start in range(numbers.start, numbers.stop, _AT_ONCE):
         several = np.arange(start, min(start + _AT_ONCE, numbers.stop))
         words = seed_words(seed, key, several)
-        for place in range(len(words)):
-            yield _open(words[place])
+        for number in range(len(words)):
+            yield _open(words[number])
 
 
 def seed_words(seed: int, key: int, numbers: NDArray[Any]) -> Words:
@@ -58,14 +58,14 @@ def seed_words(seed: int, key: int, numbers: NDArray[Any]) -> Words:
     last = numbers.astype(np.uint32)
     mixed_before = _POOL + _POOL * (_POOL - 1) + _POOL
     constant = _INIT_A * pow(_MULT_A, mixed_before, 1 << 32) & _MASK
-    for place in range(_POOL):
+    for number in range(_POOL):
         hashed, constant = _hashed(last, constant, _MULT_A)
-        mixed = _MIX_L * pool[place] - _MIX_R * hashed
-        pool[place] = mixed ^ (mixed >> _SHIFT)
+        mixed = _MIX_L * pool[number] - _MIX_R * hashed
+        pool[number] = mixed ^ (mixed >> _SHIFT)
     words = np.empty((len(numbers), 2 * _SEED_WORDS), "<u4")
     constant = _INIT_B
-    for place in range(2 * _SEED_WORDS):
-        words[:, place], constant = _hashed(pool[place % _POOL], constant, _MULT_B)
+    for number in range(2 * _SEED_WORDS):
+        words[:, number], constant = _hashed(pool[number % _POOL], constant, _MULT_B)
     found: Words = words.view("<u8").astype(np.uint64, copy=False)
     return found
 

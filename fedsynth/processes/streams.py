@@ -1,6 +1,6 @@
 """Where a process's draws come from: one sequence, as published programs have it, or a stream for each task.
 
-A process is written once, as a law: what is drawn, and in which order. The streams say from which generator.
+A process is written once, as a `Law`: what is drawn, and in which order. A stream says from which generator.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ class Law(Protocol[Shared, Start]):
         """Draw what all tasks share."""
 
     def starts(self, rng: RandomState, tasks: int) -> Sequence[Start]:
-        """Draw what so many tasks begin with, all before the first task's samples."""
+        """Draw what each task begins with, all before the first task's samples. tasks: how many."""
 
     def task(self, rng: RandomState, size: int, shared: Shared, start: Start) -> Task:
-        """Draw the rest of a task, with so many samples."""
+        """Draw the rest of a task of `size` samples."""
 
     def block(
         self, rngs: Iterable[RandomState], sizes: Sequence[int], shared: Shared, starts: Iterable[Start]
@@ -102,9 +102,9 @@ class SequentialStream:
 
     def blocks_of(self, tasks: range, sizes: Sequence[int]) -> Iterator[Block]:
         """Draw the next tasks in blocks of the small ones; holds a block, or one large task."""
-        for several, so_many in cut_blocks(tasks, sizes, *self._law.shape):
+        for several, block_sizes in cut_blocks(tasks, sizes, *self._law.shape):
             starts = self._starts[several.start : several.stop]
-            yield self._law.block(repeat(self._rng, len(several)), so_many, self._shared, starts)
+            yield self._law.block(repeat(self._rng, len(several)), block_sizes, self._shared, starts)
 
 
 class IndependentStream:
@@ -133,10 +133,10 @@ class IndependentStream:
     def blocks_of(self, tasks: range, sizes: Sequence[int]) -> Iterator[Block]:
         """Draw these tasks in blocks of the small ones; holds a block, or one large task."""
         begun = self._begun(tasks)
-        for several, so_many in cut_blocks(tasks, sizes, *self._law.shape):
+        for several, block_sizes in cut_blocks(tasks, sizes, *self._law.shape):
             rngs = list(islice(begun, len(several)))
             starts = [start for rng in rngs for start in self._law.starts(rng, 1)]
-            yield self._law.block(rngs, so_many, self._shared, starts)
+            yield self._law.block(rngs, block_sizes, self._shared, starts)
 
     def _begun(self, tasks: range) -> Iterator[RandomState]:
         """Yield the tasks' streams after the draw of the size, which `sizes_of` has made already."""

@@ -1,7 +1,7 @@
 """LEAF's process: that of the LEAF paper (Caldas et al., 2018), section "Synthetic", one task at a time.
 
 A population of models is spanned by Q; each cluster of tasks has a centre in the space of K numbers that Q maps to a
-model. A task draws its cluster, the place of its samples, and a model near its cluster's centre; its labels are what
+model. A task draws its cluster, the mean of its samples, and a model near its cluster's centre; its labels are what
 the model says of its samples, through a little noise.
 
 Every function draws from the generator that it is given, in exactly the order of LEAF's program, so that with NumPy's
@@ -111,10 +111,10 @@ def draw_task(rng: RandomState, size: int, population: Population, parameters: P
     """Draw one task of `size` samples."""
     num_dim, num_classes = len(population.scales), population.basis.shape[1]
     cluster = int(rng.choice(len(parameters.prob_clusters), p=parameters.prob_clusters))
-    place = rng.normal(rng.normal(0.0, 1.0), 1.0, num_dim)
+    mean = rng.normal(rng.normal(0.0, 1.0), 1.0, num_dim)
     x = rng.standard_normal((size, num_dim))
     x *= population.scales
-    x += place
+    x += mean
     model_info = rng.normal(population.centers[cluster], parameters.model_spread)
     model = population.basis @ model_info
     logits = rng.standard_normal((size, num_classes))
@@ -128,7 +128,7 @@ def draw_block(
 ) -> Block:
     """Draw several tasks, each from its own generator: to the last bit what `draw_task` draws, at a third of its cost.
 
-    Only the draws are made user by user, and the product with the model, whose last digits hang on the shape of x.
+    Only the draws are made user by user, and the product with the model, whose last digits depend on the shape of x.
     """
     num_dim, num_classes = len(population.scales), population.basis.shape[1]
     draws = _BlockDraws(population, parameters)

@@ -1,4 +1,4 @@
-"""Sampling: take a fraction of all samples, user by user (niid) or pooled and dealt to new users (iid)."""
+"""Sampling: take a fraction of all samples, user by user (niid) or pooled and redistributed to new users (iid)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sample_niid(files: Sequence[Sized], *, fraction: float, rng: Random) -> Stag
 
 
 def sample_iid(files: Sequence[Sized], *, fraction: float, user_fraction: float, rng: Random) -> StagePlan:
-    """Deal a random part of all samples to new users "0", "1", ..., whose names run on over the files.
+    """Redistribute a random part of all samples to new users "0", "1", ..., whose names run on over the files.
 
     Holds one number per sample taken, and while drawing up to one per sample of the file.
     """

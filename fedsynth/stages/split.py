@@ -163,15 +163,15 @@ def _split_samples(files: Sequence[Sized], rule: _Rule, with_val: bool, new_user
             more = {NEW_USERS: FilePlan.of_whole_users(counts, compress(range(len(whole)), whole))} if new_users else {}
             yield plan | more
 
-    left_out = ((file, user) for file, users in enumerate(able) for user, split in enumerate(users) if not split)
-    dealt = sum(users.count(1) for users in able)
-    return StagePlan(plans(), dealt, list(islice(left_out, NAMED)), sum(map(len, able)) - dealt)
+    dropped = ((file, user) for file, users in enumerate(able) for user, split in enumerate(users) if not split)
+    kept = sum(users.count(1) for users in able)
+    return StagePlan(plans(), kept, list(islice(dropped, NAMED)), sum(map(len, able)) - kept)
 
 
 def _split_file(
     counts: Sized, users: bytes, sizes: dict[int, Sizes | None], rule: _Rule, with_val: bool
 ) -> dict[str, FilePlan]:
-    """Split the samples of the users who are marked; who has nothing for val is not in it."""
+    """Split the samples of the users who are marked; those with nothing for val are not in it."""
     split = [size for number in compress(counts.num_samples, users) if (size := sizes[number]) is not None]
     sides = rule.sides(split)
     plans = {}
@@ -185,7 +185,7 @@ def _split_file(
 
 
 def _without(mask: bytes, counts: Sized, users: bytes, has: bytes) -> tuple[bytes, bytes]:
-    """Return the mask of those of the marked users who have something, and who they are of all users."""
+    """Return the mask of those of the marked users who have something, and their marks among all users."""
     if all(has):
         return mask, users
     ends = accumulate(compress(counts.num_samples, users), initial=0)

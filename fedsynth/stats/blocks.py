@@ -62,7 +62,7 @@ class UserBlock:
         return slice(self.bounds[number], self.bounds[number + 1])
 
     def slices(self, of_user: int, of_sample: int, most: int) -> Iterator[range]:
-        """Cut the block into runs of users that are of so many numbers at most, or of one user."""
+        """Cut the block into runs of users of at most `most` numbers together, or of one user."""
         numbers = np.cumsum(self.sizes * of_sample + of_user)
         start = 0
         while start < len(numbers):

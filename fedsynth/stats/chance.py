@@ -1,4 +1,4 @@
-"""What label measures show by chance alone: labels dealt at random to users of the same sizes."""
+"""What label measures show by chance alone: labels redistributed at random among users of the same sizes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 MOST_TERMS, MOST_CELLS = 20_000_000, 500_000
-"""Terms of the exact sums, and pairs of a size and a total; beyond, the mean of shuffles takes their place."""
+"""Terms of the exact sums, and pairs of a size and a total; beyond, the mean of shuffles is taken instead."""
 
 PRECISION = 0.0002
 """Standard error at which the mean of shuffles is exact enough for three digits."""
 LEAST_SHUFFLES, MOST_SHUFFLES, MOST_DRAWS = 8, 400, 10_000_000
+ENOUGH_DRAWS = 2_000_000
+"""Random numbers of two or more shuffles after which their spread tells: with many users and classes it is tiny."""
 
 _BLOCK = 1 << 16
 
@@ -51,9 +53,10 @@ def can_expect(margins: Margins) -> bool:
 
 @dataclass(frozen=True)
 class Expected:
-    """Exact expectations under random dealing. roots: [classes], of the sum over users of the root of a class's share.
+    """Exact expectations with labels redistributed at random.
 
-    information, distance: of `label.jensen_shannon` and `label.total_variation`.
+    information, distance: of `label.jensen_shannon` and `label.total_variation`; roots: [classes], of the sum over
+    users of the root of a class's share.
     """
 
     information: float
@@ -62,27 +65,27 @@ class Expected:
 
 
 def expect(margins: Margins) -> Expected:
-    """Return what random dealing gives on average.
+    """Return what random redistribution of labels gives on average.
 
-    Dealt at random, the number of a user's samples of a class is hypergeometric, and all three are sums over users and
+    The number of a user's samples of a class is then hypergeometric, and all three are sums over users and
     classes of a function of that number, so their expectations are too. That of the mutual information is the one of
     Vinh, Epps and Bailey, "Information theoretic measures for clusterings comparison" (2010), which adjusts mutual
     information for chance. Users of one size, and classes of one total, share their terms; numbers more than ten
-    standard deviations and 40 from the mean weigh less than 1e-20 (Bernstein) and are left out. Holds 2^16 terms.
+    standard deviations and 40 from the mean weigh less than 1e-20 (Bernstein) and are ignored. Holds 2^16 terms.
     """
     samples, entropy = margins.samples, margins.entropy
-    totals, places = np.unique(margins.totals, return_inverse=True)
+    totals, total_of = np.unique(margins.totals, return_inverse=True)
     roots = np.zeros(len(totals))
     information = distance = 0.0
     for size, total, users, number, weight in _Cells.of(margins).blocks():
-        times = users * np.bincount(places)[np.searchsorted(totals, total[:, 0])]
+        times = users * np.bincount(total_of)[np.searchsorted(totals, total[:, 0])]
         logs = np.log(np.maximum(number, 1) * (samples / (size * total)))
         information += float(times @ np.sum(weight * number * logs, axis=1)) / samples
         apart = np.abs(number / size - total / samples)
         distance += float((times * size[:, 0]) @ np.sum(weight * apart, axis=1)) / samples / 2
         root = users * np.sum(weight * np.sqrt(np.maximum(number, 0) / size), axis=1)
         np.add.at(roots, np.searchsorted(totals, total[:, 0]), root)
-    return Expected(information / entropy if entropy > 0 else 0.0, distance, roots[places])
+    return Expected(information / entropy if entropy > 0 else 0.0, distance, roots[total_of])
 
 
 @dataclass(frozen=True)
@@ -134,10 +137,10 @@ class _Cells:
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def deal(margins: Margins, rng: Generator) -> Iterator[tuple[int, Ints]]:
-    """Deal all labels at random: yield, class by class, how many of it each user gets, [users], users by size.
+def redistribute(margins: Margins, rng: Generator) -> Iterator[tuple[int, Ints]]:
+    """Redistribute all labels at random: yield, class by class, how many each user gets, [users], users by size.
 
-    Sorted by size, so that the same is dealt however users are ordered.
+    Sorted by size, so that the draws are the same however users are ordered.
     """
     left = np.sort(margins.sizes)
     for label, total in enumerate(margins.totals.tolist()):
@@ -149,11 +152,12 @@ def deal(margins: Margins, rng: Generator) -> Iterator[tuple[int, Ints]]:
 def mean_of_shuffles(shuffled: Iterator[Sequence[float]], draws: int) -> Floats:
     """Return the mean of values that shuffles give, as many as three digits need. draws: random numbers of one.
 
-    Stops when every mean's standard error is below 0.0002, after 400 shuffles, or, but not before the second, after ten
-    million random numbers.
+    Stops when every mean's standard error, as the first eight, or two million random numbers, tell it, is below 0.0002,
+    after 400 shuffles, or after ten million random numbers; never before the second.
     """
     most = min(MOST_SHUFFLES, max(2, MOST_DRAWS // draws))
-    values = [next(shuffled) for _ in range(min(LEAST_SHUFFLES, most))]
+    least = min(LEAST_SHUFFLES, max(2, ENOUGH_DRAWS // draws))
+    values = [next(shuffled) for _ in range(min(least, most))]
     while len(values) < most and np.std(values, axis=0, ddof=1).max() > PRECISION * math.sqrt(len(values)):
         values.append(next(shuffled))
     return np.asarray(np.mean(values, axis=0))
@@ -161,7 +165,7 @@ def mean_of_shuffles(shuffled: Iterator[Sequence[float]], draws: int) -> Floats:
 
 @dataclass(frozen=True)
 class Shuffle:
-    """What one dealing gives. roots: [classes], the sums over users of the root of a class's share."""
+    """What one shuffle gives. roots: [classes], the sums over users of the root of a class's share."""
 
     information: float
     distance: float
@@ -169,11 +173,11 @@ class Shuffle:
 
 
 def shuffle(margins: Margins, rng: Generator) -> Shuffle:
-    """Deal all labels at random once and measure."""
+    """Redistribute all labels at random once and measure."""
     sizes, samples, entropy = np.sort(margins.sizes), margins.samples, margins.entropy
     information = distance = 0.0
     roots = np.zeros(len(margins.totals))
-    for label, drawn in deal(margins, rng):
+    for label, drawn in redistribute(margins, rng):
         total = int(margins.totals[label])
         there = drawn > 0
         shares = drawn[there] / sizes[there]
@@ -184,7 +188,7 @@ def shuffle(margins: Margins, rng: Generator) -> Shuffle:
 
 
 def hellinger(users: int, roots: Floats) -> float:
-    """Return `label.hellinger` of so many users. roots: [classes], the sums over users of the root of its share."""
+    """Return `label.hellinger`. users: how many; roots: [classes], the sums over users of the root of its share."""
     pairs = users * (users - 1)
     return math.sqrt(max((users**2 - float(roots @ roots)) / pairs, 0.0)) if pairs else 0.0
 
@@ -196,24 +200,24 @@ def chance_levels(margins: Margins, rng: Generator) -> dict[str, float]:
     others where their exact sums would be too long.
     """
     users, draws = len(margins.sizes), len(margins.sizes) * len(margins.totals)
-    deals = (shuffle(margins, rng) for _ in count())
+    shuffles = (shuffle(margins, rng) for _ in count())
     if not can_expect(margins):
-        each = ((deal.information, hellinger(users, deal.roots), deal.distance) for deal in deals)
+        each = ((one.information, hellinger(users, one.roots), one.distance) for one in shuffles)
         found = mean_of_shuffles(each, draws).tolist()
     else:
         expected = expect(margins)
-        root = mean_of_shuffles(_steadied(users, expected.roots, (deal.roots for deal in deals)), draws)
+        root = mean_of_shuffles(_steadied(users, expected.roots, (one.roots for one in shuffles)), draws)
         found = [expected.information, float(root[0]), expected.distance]
     names = ("label.jensen_shannon", "label.hellinger", "label.total_variation")
     return {name: min(max(value, 0.0), 1.0) for name, value in zip(names, found, strict=True)}
 
 
-def _steadied(users: int, expected: Floats, deals: Iterator[Floats]) -> Iterator[tuple[float]]:
+def _steadied(users: int, expected: Floats, shuffles: Iterator[Floats]) -> Iterator[tuple[float]]:
     """Yield Hellinger distances of shuffles less their part that is linear in the roots, which is 0 on average.
 
     With this control variate a few shuffles of a thousand users are as good as a hundred.
     """
     middle = hellinger(users, expected)
     slope = -expected / (users * (users - 1) * middle) if middle > 0.01 else np.zeros(len(expected))
-    for roots in deals:
+    for roots in shuffles:
         yield (hellinger(users, roots) - float(slope @ (roots - expected)),)

@@ -15,6 +15,7 @@ from fedsynth.errors import DataError
 from fedsynth.stats.blocks import UserBlock
 from fedsynth.stats.picks import InOrder, Picks, draw_probe
 from fedsynth.truth import Truth, true_models
+from fedsynth.words import counted
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -61,7 +62,7 @@ class ConceptMeter:
     @property
     def probed(self) -> Collection[int]:
         """The positions of the users who give samples to the probe; others' samples are for the oracle alone."""
-        return self._probe.picks.places.keys()
+        return self._probe.picks.rows.keys()
 
     @property
     def looks_at(self) -> Collection[int]:
@@ -97,7 +98,7 @@ class ConceptMeter:
         self._samples += other._samples
 
     def measures(self) -> tuple[dict[str, float], dict[str, str]]:
-        """Return the `concept.` measures, and why some are left out.
+        """Return the `concept.` measures, and why some are skipped.
 
         `_error` is the standard error of a disagreement as the mean over the probe's samples;
         `concept.disagreement_reference` is 1 - 1/C, how often models of C classes that have nothing to do with each
@@ -106,16 +107,16 @@ class ConceptMeter:
         probe = np.concatenate([self._probe.rows[user] for user in sorted(self._probe.rows)])
         classes, labels = _predictions(probe, self._truth, self._compared)
         clusters = None if self._truth.cluster is None else self._truth.cluster[self._compared]
-        values, left_out = disagreements(classes, clusters)
+        values, skipped = disagreements(classes, clusters)
         if values:
             values["concept.disagreement_reference"] = 1 - 1 / labels
-        return {**values, "concept.oracle_accuracy": self._right / self._samples}, left_out
+        return {**values, "concept.oracle_accuracy": self._right / self._samples}, skipped
 
     def _checked(self, user: int, x: Floats, y: Sequence[Any], model: Floats) -> Ints:
         labels = np.asarray(y if set(map(type, y)) == {int} else [-1])  # texts may be of any length
         features, classes = model.shape[0] - 1, model.shape[1]
         if x.shape[1] != features:
-            raise self._foreign(user, f"{x.shape[1]} features where its models have {features}")
+            raise self._foreign(user, f"{counted(x.shape[1], 'feature')} where its models have {features}")
         if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= classes:
             raise self._foreign(user, f"labels that are not 0 to {classes - 1}")
         return labels
@@ -165,7 +166,7 @@ def _predict_block(block: UserBlock, several: range, models: Floats) -> Ints:
 
 
 def disagreements(classes: NDArray[Any], clusters: Ints | None) -> tuple[dict[str, float], dict[str, str]]:
-    """Return how often two users disagree, over all pairs, in one cluster and across, and why some are left out.
+    """Return how often two users disagree, over all pairs, in one cluster and across, and why some are skipped.
 
     classes: [users, samples], what each user's model says; clusters: [users] or None. Counts how many users say the
     same of a sample, so it takes users x samples steps, not pairs.
@@ -176,7 +177,7 @@ def disagreements(classes: NDArray[Any], clusters: Ints | None) -> tuple[dict[st
     values = everyone.measured("concept.disagreement")
     if clusters is None:
         return values, dict.fromkeys(PAIRED[1:], NO_CLUSTERS)
-    left_out = {}
+    skipped = {}
     groups = [_Alike.of(classes[clusters == cluster]) for cluster in np.unique(clusters)]
     inside = _Alike(sum(group.pairs for group in groups), np.sum([group.alike for group in groups], axis=0))
     across = _Alike(everyone.pairs - inside.pairs, everyone.alike - inside.alike)
@@ -184,13 +185,13 @@ def disagreements(classes: NDArray[Any], clusters: Ints | None) -> tuple[dict[st
         if part.pairs:
             values.update(part.measured(key))
         else:
-            left_out[key] = why_not
-    return values, left_out
+            skipped[key] = why_not
+    return values, skipped
 
 
 @dataclass(frozen=True)
 class _Alike:
-    """How many of so many ordered pairs of users say the same. alike: of each sample, [samples]."""
+    """How many ordered pairs of users say the same. pairs: of all; alike: of those who do, by sample, [samples]."""
 
     pairs: int
     alike: Ints

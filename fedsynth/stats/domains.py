@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from fedsynth.stats.blocks import UserBlock
-from fedsynth.stats.picks import InOrder, Picks, draw_some
+from fedsynth.stats.picks import InOrder, Picks, draw_rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,7 +46,7 @@ class DomainMeter:
         """Draw as `draw` does, from users who are in order already."""
         pairs = _draw_pairs(users.having(LEAST_SAMPLES), rng)
         chosen = list(dict.fromkeys(user for pair in pairs for user in pair))
-        return cls(pairs, draw_some(chosen, users.num_samples, MOST_SAMPLES, rng))
+        return cls(pairs, draw_rows(chosen, users.num_samples, MOST_SAMPLES, rng))
 
     def part(self, users: range) -> DomainMeter:
         """Return an empty meter for the users at these consecutive positions."""
@@ -54,13 +54,13 @@ class DomainMeter:
 
     def add(self, user: int, x: Floats) -> None:
         """Take a user's samples, [n, D]."""
-        if user in self._kept.picks.places and any(user in pair for pair in self._pairs_kept(x.shape[1])):
+        if user in self._kept.picks.rows and any(user in pair for pair in self._pairs_kept(x.shape[1])):
             self._kept.add(user, x, max(LEAST_SAMPLES, MOST_NUMBERS // (2 * PAIRS * x.shape[1])))
 
     def add_block(self, block: UserBlock) -> None:
         """Take several users at once."""
         for number, user in enumerate(block.users.tolist()):
-            if user in self._kept.picks.places:
+            if user in self._kept.picks.rows:
                 self.add(user, block.x[block.samples_of(number)])
 
     def merge(self, other: DomainMeter) -> None:
@@ -86,9 +86,9 @@ class DomainMeter:
 def tell_apart(one: Floats, other: Floats) -> float:
     """Return the accuracy with which a linear classifier tells two users' held-out samples apart; 0.5 by chance.
 
-    one, other: [n, D], in random order; the first half of each trains, the rest is held out, and the users weigh the
-    same. Fisher's linear discriminant with equal priors; a tenth of the pooled covariance is replaced by its mean
-    variance in all directions (Friedman, "Regularized discriminant analysis", 1989), so that few samples of many
+    one, other: [n, D], in random order; the first half of each trains, the rest is held out, and the users have
+    equal weight. Fisher's linear discriminant with equal priors; a tenth of the pooled covariance is replaced by its
+    mean variance in all directions (Friedman, "Regularized discriminant analysis", 1989), so that few samples of many
     features do. Solved among the samples, not the features: n^3 + n^2 D steps. Not finite where squares overflow.
     """
     halves = [(user[: len(user) // 2], user[len(user) // 2 :]) for user in (one, other)]

@@ -44,7 +44,7 @@ def _to_matrix(x: Sequence[Any]) -> Floats | None:
 
 
 def _flat_matrix(x: Sequence[list[Any]], width: int) -> Floats | None:
-    """Return rows of so many numbers as a matrix, in half of NumPy's time; None if they are not that."""
+    """Return rows of `width` numbers as a matrix, in half of NumPy's time; None if they are not that."""
     try:
         if any(len(row) != width for row in x):
             return None

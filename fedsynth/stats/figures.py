@@ -49,7 +49,7 @@ class Axes:
         return round(self.lower - (self.lower - self.upper) * value / self.top)
 
     def column(self, number: int, columns: int) -> tuple[int, int]:
-        """Return the first and last pixel of one of so many equal columns."""
+        """Return the first and last pixel of one of several equal columns. columns: how many."""
         width = (self.right - self.left) / columns
         return round(self.left + number * width), round(self.left + (number + 1) * width) - 1
 

@@ -27,7 +27,7 @@ def new_canvas(size: tuple[int, int] = SIZE) -> tuple[Image.Image, ImageDraw.Ima
 
 @cache
 def font(size: int = TEXT) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return the type at so many pixels."""
+    """Return the font at a size in pixels."""
     return ImageFont.load_default(size)
 
 
@@ -38,7 +38,7 @@ def text_width(text: str, size: int = TEXT) -> int:
 
 
 def fitting_text(text: str, width: int, size: int = TEXT) -> str:
-    """Return a text, cut short with dots where it would take more than so many pixels; readable as `readable` has it.
+    """Return a text, cut short with dots where it would be wider than `width` pixels; readable as `readable` has it.
 
     Looks at no more characters than fit, whatever the text's length.
     """
@@ -87,7 +87,7 @@ def draw_upright(image: Image.Image, text: str, x: int, y: int, *, size: int = T
 
 
 def tick_step(largest: int, ticks: int = 6) -> int:
-    """Return the round number (1, 2 or 5 times a power of ten) that divides 0..largest into at most so many steps."""
+    """Return the round number (1, 2 or 5 times a power of ten) that divides 0..largest into at most `ticks` steps."""
     rough = max(1.0, largest / ticks)
     power = 10 ** math.floor(math.log10(rough))
     return next(int(factor * power) for factor in (1, 2, 5, 10) if factor * power >= rough)

@@ -107,7 +107,7 @@ def scale_top(shares: Floats) -> float:
 
 
 def bar_end(size: float, largest: int) -> int:
-    """Return where the bar of so many samples ends: the axis is logarithmic, from 1 to a power of ten."""
+    """Return where the bar of `size` samples ends: the axis is logarithmic, from 1 to a power of ten."""
     return BARS_LEFT + round((BARS_RIGHT - BARS_LEFT) * math.log10(max(size, 1)) / _decades(largest))
 
 

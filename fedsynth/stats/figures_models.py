@@ -51,22 +51,22 @@ class Axis:
 def draw_models(truth: Truth, name: str) -> Image.Image:
     """Return the users' true models as marks: a colour and shape per cluster, their area by the number of samples.
 
-    Models that lie on a line are spread out across it, and those in one point likewise; the axis says so.
+    Models that lie on a line, or in one point, get a jitter across it; the axis says so.
     """
-    places, shares = principal_components(truth)
-    marked = evenly_picked(len(places))
-    places, sizes = places[marked], np.array(truth.num_samples)[marked]
+    coordinates, shares = principal_components(truth)
+    marked = evenly_picked(len(coordinates))
+    coordinates, sizes = coordinates[marked], np.array(truth.num_samples)[marked]
     clusters = np.zeros(len(sizes), np.int64) if truth.cluster is None else truth.cluster[marked]
     image, draw = new_canvas()
-    shown = np.stack([_spread(len(places), offset) if not share else values for values, share, offset in zip(
-        places.T, shares, (2, 3), strict=True)], axis=1)  # fmt: skip
+    shown = np.stack([_jitter(len(coordinates), offset) if not share else values for values, share, offset in zip(
+        coordinates.T, shares, (2, 3), strict=True)], axis=1)  # fmt: skip
     across, up = _axis(shown[:, 0], LEFT, RIGHT), _axis(shown[:, 1], LOWER, UPPER)
     _draw_frame(image, draw, (across, up), shares)
     opacity, largest = mark_opacity(len(sizes)), max(truth.num_samples)
     for user in np.argsort(-sizes, kind="stable").tolist():  # small ones on top
         radius = mark_radius(int(sizes[user]), largest, len(sizes))
-        place = across.pixel(shown[user, 0]), up.pixel(shown[user, 1])
-        _paste_mark(image, place, radius, int(clusters[user]), opacity)
+        centre = across.pixel(shown[user, 0]), up.pixel(shown[user, 1])
+        _paste_mark(image, centre, radius, int(clusters[user]), opacity)
     draw_title(draw, f"{name}: the users' true models")
     if len(marked) < len(truth.num_samples):
         note = f"{len(marked):,} of {len(truth.num_samples):,} users shown, evenly picked"
@@ -98,15 +98,15 @@ def _axis(values: Floats, start: int, end: int) -> Axis:
     return Axis(low - margin, high + margin, start, end)
 
 
-def _spread(users: int, base: int) -> Floats:
-    """Return places that lie evenly in (0, 1) in any run of users: van der Corput's sequence."""
-    places = np.zeros(users)
+def _jitter(users: int, base: int) -> Floats:
+    """Return numbers that lie evenly in (0, 1) in any run of users: van der Corput's sequence."""
+    jitter = np.zeros(users)
     numbers, unit = np.arange(1, users + 1), 1.0
     while numbers.any():
         unit /= base
-        places += numbers % base * unit
+        jitter += numbers % base * unit
         numbers //= base
-    return places
+    return jitter
 
 
 def _draw_frame(
@@ -123,8 +123,10 @@ def _draw_frame(
     titles = [
         f"{ordinal} component: {_percent(share)} of the variance"
         if share
-        else f"no {ordinal} component: spread to be seen"
-        for ordinal, share in zip(("first", "second"), shares.tolist(), strict=True)
+        else f"no {ordinal} component: {direction} jitter"
+        for ordinal, direction, share in zip(
+            ("first", "second"), ("horizontal", "vertical"), shares.tolist(), strict=True
+        )
     ]
     draw.text(((LEFT + RIGHT) // 2, LOWER + 76), titles[0], INK, font(), anchor="mm")
     draw_upright(image, titles[1], 36, (UPPER + LOWER) // 2)
@@ -156,13 +158,13 @@ def _draw_legend(image: Image.Image, draw: ImageDraw.ImageDraw, truth: Truth) ->
         y += 2 * radius + 16
 
 
-def _paste_mark(image: Image.Image, place: tuple[int, int], radius: int, cluster: int, opacity: int) -> None:
+def _paste_mark(image: Image.Image, centre: tuple[int, int], radius: int, cluster: int, opacity: int) -> None:
     """Draw a cluster's mark, centred on a pixel; with a white rim where it is not to show what lies below."""
     shape, rim = SHAPES[cluster % len(SHAPES)], 2 if radius > 6 else 1
     marks = [(radius + rim, WHITE, 255)] if opacity > 200 else []
     for size, colour, strength in [*marks, (radius, COLOURS[cluster % len(COLOURS)], opacity)]:
         mask = _mask(shape, size, strength)
-        image.paste(colour, (place[0] - mask.width // 2, place[1] - mask.height // 2), mask)
+        image.paste(colour, (centre[0] - mask.width // 2, centre[1] - mask.height // 2), mask)
 
 
 @cache

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fedsynth.stats.blocks import UserBlock
 from fedsynth.stats.optimum import Sample, fit_pooled
-from fedsynth.stats.picks import InOrder, Picks, draw_some
+from fedsynth.stats.picks import InOrder, Picks, draw_rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -51,7 +51,7 @@ class GradientMeter:
     def draw_from(cls, users: InOrder, rng: Generator) -> GradientMeter:
         """Draw as `draw` does, from users who are in order already."""
         weights = _draw_users(users.having(1), users.num_samples, rng)
-        return cls(weights, draw_some([*weights], users.num_samples, MOST_SAMPLES, rng))
+        return cls(weights, draw_rows([*weights], users.num_samples, MOST_SAMPLES, rng))
 
     def part(self, users: range) -> GradientMeter:
         """Return an empty meter for the users at these consecutive positions."""
@@ -68,10 +68,10 @@ class GradientMeter:
         self._common += float(total @ total) / len(y)
         self._samples += len(y)
         self._add_sums(sums)
-        if user in self._kept.picks.places and x.shape[1] <= MOST_FEATURES:
+        if user in self._kept.picks.rows and x.shape[1] <= MOST_FEATURES:
             most = max(2, MOST_NUMBERS // (USERS * x.shape[1]))
             self._kept.add(user, x, most)
-            self._labels[user] = [y[place] for place in self._kept.picks.places[user][:most].tolist()]
+            self._labels[user] = [y[row] for row in self._kept.picks.rows[user][:most].tolist()]
 
     @np.errstate(over="ignore", invalid="ignore")
     def add_block(self, block: UserBlock) -> None:
@@ -97,7 +97,7 @@ class GradientMeter:
         for number in self._kept.add_block(block, most):
             user = int(block.users[number])
             labels = block.y[block.samples_of(number)]
-            self._labels[user] = labels[self._kept.picks.places[user][:most]].tolist()
+            self._labels[user] = labels[self._kept.picks.rows[user][:most]].tolist()
 
     def merge(self, other: GradientMeter) -> None:
         """Take all that another one, of other users, has seen."""
@@ -117,7 +117,7 @@ class GradientMeter:
         users by their samples, as f does. In the bound E|grad f_k|^2 <= G^2 + B^2 |grad f|^2 (Karimireddy et al.,
         "SCAFFOLD", 2020, assumption A1) one of two numbers can be chosen: `G` is the least with B = 1, the root of
         E|grad f_k - grad f|^2, and `B` the least with G = 0, the B(w) of Li et al., "Federated optimization in
-        heterogeneous networks" (2020), definition 3. B is left out where grad f is zero.
+        heterogeneous networks" (2020), definition 3. B is skipped where grad f is zero.
 
         At zero weights these are exact, in one pass: with C classes, n samples and s_c, the sum of (1, x) over those of
         class c, |grad f_k|^2 = (sum_c |s_c|^2 - |sum_c s_c|^2 / C) / n^2. The optimum is that of one half of the

@@ -41,7 +41,7 @@ NOT_FINITE = "it is no finite number"
 
 @dataclass(frozen=True)
 class Measures:
-    """What was measured. values: by key; left_out: why each of the others does not apply.
+    """What was measured. values: by key; left_out: of each skipped measure, why it does not apply.
 
     labels: what was counted of them, None if they are no classes; truth: that of the users, where there is one;
     num_features: None if x has not the same everywhere, or was not asked for.
@@ -54,7 +54,7 @@ class Measures:
     num_features: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the measures as JSON values, and what is left out under `left_out`."""
+        """Return the measures as JSON values, and the skipped ones with their reasons under `left_out`."""
         return {**self.values, "left_out": self.left_out}
 
 
@@ -105,7 +105,7 @@ class Meter:
     def measures(self) -> Measures:
         """Return the measures of all users taken."""
         values: dict[str, Any] = dict(quantity_measures(self._num_samples))
-        left_out: dict[str, str] = {}
+        skipped: dict[str, str] = {}
         counted = self._tally.labels
         labels = None if counted.reason or not sum(self._num_samples) else counted.table()
         for keys, found, why in (
@@ -117,9 +117,9 @@ class Meter:
             self._of_clusters(),
         ):
             values.update({key: value for key, value in found.items() if is_finite(value)})
-            left_out.update({key: why.get(key, NOT_FINITE) for key in keys if key not in values})
+            skipped.update({key: why.get(key, NOT_FINITE) for key in keys if key not in values})
         moments = self._tally.moments
-        return Measures(values, left_out, labels, self._truth, None if moments is None else moments.num_features)
+        return Measures(values, skipped, labels, self._truth, None if moments is None else moments.num_features)
 
     def _of_labels(self, table: LabelTable | None) -> _Part:
         if table is None:
@@ -153,8 +153,8 @@ class Meter:
         if self._tally.concepts is None:
             reason = self._no_truth if self._truth is None else self._why_not
             return CONCEPT_KEYS, {}, dict.fromkeys(CONCEPT_KEYS, reason)
-        values, left_out = self._tally.concepts.measures()
-        return CONCEPT_KEYS, dict(values), left_out
+        values, skipped = self._tally.concepts.measures()
+        return CONCEPT_KEYS, dict(values), skipped
 
     def _of_clusters(self) -> _Part:
         if self._truth is None or self._truth.cluster is None:
@@ -172,7 +172,7 @@ _Part = tuple[Sequence[str], dict[str, Any], dict[str, str]]
 
 
 def is_finite(value: Any) -> bool:
-    """Return whether a measure is, in all its parts: JSON has no other numbers."""
+    """Return whether all parts of a measure are finite: JSON has no other numbers."""
     if isinstance(value, dict):
         return all(map(is_finite, value.values()))
     return not isinstance(value, float) or math.isfinite(value)

@@ -44,11 +44,11 @@ class LabelTable:
 
     def rows(self, users: Sequence[int]) -> Floats:
         """Return the class shares p of some users: [len(users), classes], zeros for a user without samples."""
-        place = np.full(len(self.sizes), -1)
-        place[list(users)] = np.arange(len(users))
-        wanted = place[self.users] >= 0
+        row_of = np.full(len(self.sizes), -1)
+        row_of[list(users)] = np.arange(len(users))
+        wanted = row_of[self.users] >= 0
         shares = np.zeros((len(users), len(self.names)))
-        cells = place[self.users[wanted]], self.classes[wanted]
+        cells = row_of[self.users[wanted]], self.classes[wanted]
         shares[cells] = self.counts[wanted] / self.sizes[self.users[wanted]]
         return shares
 
@@ -133,9 +133,9 @@ class LabelCounter:
 def label_measures(table: LabelTable, rng: Generator) -> dict[str, float]:
     """Return the `label.` measures of users with samples, at least one; the order of users makes no difference.
 
-    `_chance` is what the measure would be with all labels dealt at random to users of these sizes; `_adjusted` is
-    (value - chance) / (1 - chance): 0 for what chance shows, 1 for users as far apart as can be. It is left out where
-    chance alone gives 1, as among users of one sample each.
+    `_chance` is what the measure would be with all labels redistributed at random among users of these sizes;
+    `_adjusted` is (value - chance) / (1 - chance): 0 for what chance shows, 1 for users as far apart as can be. It is
+    skipped where chance alone gives 1, as among users of one sample each.
     """
     largest = np.zeros(len(table.sizes))
     np.maximum.at(largest, table.users, table.counts)

@@ -33,11 +33,11 @@ class Sample:
         return np.asarray((self.weights / np.maximum(kept, 1))[self.owners])
 
     def halves(self) -> tuple[Sample, Sample]:
-        """Return every second sample of each user, the first not among them, and the rest, of two at least both."""
+        """Return every second sample of each user, and the rest, which begins each user and has both samples of two."""
         starts = np.searchsorted(self.owners, np.arange(len(self.weights)))
-        place = np.arange(len(self.owners)) - starts[self.owners]
+        rank = np.arange(len(self.owners)) - starts[self.owners]
         kept = np.bincount(self.owners, minlength=len(self.weights))
-        first = (place % 2 == 1) & (kept > 2)[self.owners]
+        first = (rank % 2 == 1) & (kept > 2)[self.owners]
         parts = [replace(self, x=self.x[p], classes=self.classes[p], owners=self.owners[p]) for p in (first, ~first)]
         return parts[0], parts[1]
 
@@ -69,25 +69,25 @@ def fit_pooled(sample: Sample) -> Floats:
 
     Nesterov's accelerated gradient descent on whitened features, where a step of 2 never overshoots (the Hessian is at
     most half the identity: Boehning, "Multinomial logistic regression algorithm", 1992). Classes that features
-    separate have their optimum at infinity; then this is a place on the way.
+    separate have their optimum at infinity; then this is a model on the way.
     """
     weights = sample.row_weights / sample.row_weights.sum()
     middle = weights @ sample.x
     directions = _whitening(sample.x - middle, weights)
     rows = np.concatenate([np.ones((len(sample.x), 1)), (sample.x - middle) @ directions], axis=1)
-    place = before = np.zeros((rows.shape[1], sample.classes.shape[1]))
+    model = before = np.zeros((rows.shape[1], sample.classes.shape[1]))
     for step in range(STEPS):
-        ahead = place + (place - before) * (step / (step + 3))
+        ahead = model + (model - before) * (step / (step + 3))
         slope = rows.T @ (weights[:, np.newaxis] * _residuals(rows @ ahead, sample.classes))
-        before, place = place, ahead - 2 * slope
-    raw = directions @ place[1:]
-    return np.concatenate([place[:1] - middle @ raw, raw])
+        before, model = model, ahead - 2 * slope
+    raw = directions @ model[1:]
+    return np.concatenate([model[:1] - middle @ raw, raw])
 
 
 def _whitening(rest: Floats, weights: Floats) -> Floats:
-    """Return what turns centred features, [n, D], into some without correlation, of variance 1: [D, at most D].
+    """Return what turns centred features, [n, D], into uncorrelated ones of variance 1: [D, at most D].
 
-    Directions without variance are left out.
+    Directions without variance are dropped.
     """
     values, vectors = np.linalg.eigh((rest * weights[:, np.newaxis]).T @ rest)
     kept = values > 1e-10 * max(values[-1], 1e-300)

@@ -17,13 +17,13 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Picks:
-    """Which samples of which users are kept. places: by the user's position, the numbers of the samples, in order."""
+    """Which samples of which users are kept. rows: by the user's position, the numbers of the samples, in order."""
 
-    places: Mapping[int, Ints]
+    rows: Mapping[int, Ints]
 
     def part(self, users: range) -> Picks:
         """Return those of the users at these consecutive positions."""
-        return Picks({user: places for user, places in self.places.items() if user in users})
+        return Picks({user: rows for user, rows in self.rows.items() if user in users})
 
     def keeper(self) -> Keeper:
         """Return what keeps them as they come by."""
@@ -38,14 +38,14 @@ class Keeper:
     rows: dict[int, Floats] = field(default_factory=dict)
 
     def add(self, user: int, values: Floats, most: int | None = None) -> None:
-        """Take a user's samples, [n, columns], and keep the picked ones, at most the first so many."""
-        places = self.picks.places.get(user)
-        if places is not None:
-            self.rows[user] = values[places[:most]]
+        """Take a user's samples, [n, columns], and keep the picked ones; most: the first ones alone."""
+        rows = self.picks.rows.get(user)
+        if rows is not None:
+            self.rows[user] = values[rows[:most]]
 
     def add_block(self, block: UserBlock, most: int | None = None) -> list[int]:
         """Take several users at once, each as `add` does; return which of the block, by position, were picked."""
-        picked = [number for number, user in enumerate(block.users.tolist()) if user in self.picks.places]
+        picked = [number for number, user in enumerate(block.users.tolist()) if user in self.picks.rows]
         for number in picked:
             self.add(int(block.users[number]), block.x[block.samples_of(number)], most)
         return picked
@@ -63,18 +63,18 @@ class InOrder:
         self._users = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
 
     def having(self, least: int) -> Ints:
-        """Return the positions of the users with so many samples."""
+        """Return the positions of the users with at least `least` samples."""
         return self._users[self.num_samples[self._users] >= least]
 
 
 def draw_probe(users: Ints, num_samples: Ints, samples: int, rng: Generator) -> Picks:
-    """Draw so many samples, each from a user who is drawn with the same chance whatever their size."""
-    places: dict[int, list[int]] = {}
+    """Draw `samples` samples, each from a user who is drawn with the same chance whatever their size."""
+    rows: dict[int, list[int]] = {}
     for user in rng.choice(users, samples).tolist():
-        places.setdefault(user, []).append(int(rng.integers(num_samples[user])))
-    return Picks({user: np.array(numbers) for user, numbers in places.items()})
+        rows.setdefault(user, []).append(int(rng.integers(num_samples[user])))
+    return Picks({user: np.array(numbers) for user, numbers in rows.items()})
 
 
-def draw_some(users: Sequence[int], num_samples: Ints, most: int, rng: Generator) -> Picks:
-    """Draw at most so many different samples of each of these users, in random order."""
+def draw_rows(users: Sequence[int], num_samples: Ints, most: int, rng: Generator) -> Picks:
+    """Draw at most `most` different samples of each of these users, in random order."""
     return Picks({user: rng.choice(num_samples[user], min(most, num_samples[user]), replace=False) for user in users})

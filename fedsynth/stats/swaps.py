@@ -16,11 +16,11 @@ OWN_DATA = "of somebody's own data no true models are known"
 NO_PAIRS = "there are no two users to compare"
 ONE_CLUSTER = "all users are of one cluster"
 NO_COMPANIONS = "no two users are of one cluster"
-OTHER_LABELS = "labels are not those that were dealt"
+OTHER_LABELS = "labels are not those of the partition"
 
 
 def swap_measures(shares: Floats, clusters: Ints, swaps: Ints) -> dict[str, float]:
-    """Return the `concept.` measures that there are: of one cluster no `between`, of users all alone no `within`.
+    """Return the `concept.` measures that apply: no `between` for one cluster, no `within` if each has one user.
 
     shares: [classes], of the classes before any exchange in the samples that are asked about; clusters: [users];
     swaps: [clusters, classes], the label of each class. Two users disagree about the samples of the classes that their

@@ -13,7 +13,7 @@ MEANINGS = {
     "quantity.median": "of the median user",
     "quantity.max": "of the largest user",
     "quantity.gini": "inequality: 0 none, 1 one has all",
-    "quantity.effective_users": "equally large users of that weight",
+    "quantity.effective_users": "effective number of users",
     "quantity.top10_share": "samples held by the largest tenth",
     "label.classes_per_user": "classes that a user has",
     "label.majority_share": "share of a user's largest class",
@@ -38,7 +38,7 @@ _BY_CHANCE = {"feature.domain_accuracy": 0.5}
 
 
 def table_lines(measures: Measures) -> list[str]:
-    """Return a line for each measure, and a line for each reason why others are left out.
+    """Return a line for each measure, and a line for each reason why others are skipped.
 
     chance: what chance alone would give where that is known; for concepts, what models that have nothing to do with
     each other give, 1 - 1/C. adjusted: the value between chance, 0, and 1.
@@ -52,15 +52,15 @@ def table_lines(measures: Measures) -> list[str]:
             lines.append(f"{key:<32} {columns[0]:>9} {columns[1]:>7} {columns[2]:>8}  {meaning}")
     for reason, keys in groupby(measures.left_out, measures.left_out.__getitem__):
         names = ", ".join(key for key in keys if not key.endswith(("_chance", "_adjusted")))
-        lines += [f"left out, {reason}: {names}"] if names else []
+        lines += [f"skipped, {reason}: {names}"] if names else []
     return lines
 
 
 def side_by_side(columns: Mapping[str, Mapping[str, Any]], marked: Collection[str] = ()) -> list[str]:
     """Return a table with a line for each measure that any column has, and a column for each name.
 
-    columns: measures by name, as `flat` gives them; marked: those that bear a star. Chance levels and errors are left
-    out; what is left of a measure beyond chance is `_adjusted`.
+    columns: measures by name, as `flat` gives them; marked: those that bear a star. Chance levels and errors are
+    not shown; what is left of a measure beyond chance is `_adjusted`.
     """
     keys = {key for values in columns.values() for key in values if _is_row(key)}
     order = {key: number for values in columns.values() for number, key in enumerate(values)}

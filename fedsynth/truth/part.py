@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from fedsynth.errors import DataError
 from fedsynth.system import naming
 from fedsynth.truth.file import MODELS, TruthWriter
 
@@ -22,7 +24,7 @@ _BYTES = 1 << 20
 class TruthPart:
     """Arrays [users, ...] by name. models: the file of the users' own models, None where there are none.
 
-    shape: that of one model, [D+1, C].
+    shape: [users, D+1, C], that of the models.
     """
 
     arrays: Mapping[str, NDArray[Any]]
@@ -30,16 +32,24 @@ class TruthPart:
     shape: tuple[int, ...] = ()
 
     def move_to(self, truth: TruthWriter) -> None:
-        """Give all to a truth file, and delete the file of models; holds one model, or a megabyte of them."""
+        """Give all to a truth file, and delete the file of models; holds one model, or a megabyte of them.
+
+        Raises DataError if that file is not as long as it was: on a cluster, a worker that was given up may go on.
+        """
         import numpy as np
 
         truth.extend(self.arrays)
         if self.models is None:
             return
-        size = 8 * math.prod(self.shape)
+        users, *shape = self.shape
+        size = 8 * math.prod(shape)
         with self.models.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != users * size:
+                raise DataError(
+                    f"{self.models}: changed since this run wrote it; see what else writes there, run again"
+                )
             while block := file.read(size * max(1, _BYTES // size)):
-                truth.extend_models(np.frombuffer(block, "<f8").reshape(-1, *self.shape))
+                truth.extend_models(np.frombuffer(block, "<f8").reshape(-1, *shape))
         self.models.unlink()
 
 
@@ -53,6 +63,7 @@ class TruthGatherer:
         self._path = models
         self._blocks: list[Mapping[str, NDArray[Any]]] = []
         self._file: IO[bytes] | None = None
+        self._models = 0
         self._shape: tuple[int, ...] = ()
 
     def __enter__(self) -> TruthGatherer:
@@ -76,6 +87,7 @@ class TruthGatherer:
                     self._file = self._path.open("xb")
                     self._shape = rows.shape[1:]
                 self._file.write(rows.tobytes())
+                self._models += len(rows)
 
     def finish(self) -> TruthPart:
         """Return all that was taken."""
@@ -86,4 +98,4 @@ class TruthGatherer:
                 self._file.close()
         names = self._blocks[0] if self._blocks else {}
         arrays = {name: np.concatenate([block[name] for block in self._blocks]) for name in names}
-        return TruthPart(arrays, None if self._file is None else self._path, self._shape)
+        return TruthPart(arrays, None if self._file is None else self._path, (self._models, *self._shape))

@@ -108,6 +108,7 @@ def test_unknown_option_is_an_error_that_suggests_the_nearest(args: list[str], n
         ("-k 5 --smplseed 4", "--smplseed 4 has no effect without -s"),
         ("-k 5 --name shakespeare", "--name shakespeare has no effect without -t"),
         ("-k 5 --workers 2", "--workers 2 has no effect on data in one file; generate with -num-shards to have more"),
+        ("-k 5 -workers 2", "-workers 2 has no effect on data in one file"),
         ("-k 5 --workers 2 --name synthetic", "--workers 2 has no effect on data in one file"),
     ],
 )

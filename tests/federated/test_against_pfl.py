@@ -107,7 +107,7 @@ def test_splits_are_the_same(size: int, fraction: float | None, minima: tuple[in
 
 @pytest.mark.parametrize(("num_silos", "num_nodes"), [(4, 2), (3, 2), (7, 1), (2, 2), (8, 3), (9, 3)])
 @pytest.mark.parametrize("num_local", [1, 2, 3, 4])
-def test_silos_are_dealt_the_same(num_silos: int, num_nodes: int, num_local: int) -> None:
+def test_silos_are_assigned_the_same(num_silos: int, num_nodes: int, num_local: int) -> None:
     mine, theirs = (
         m.CrossSiloUserSampler.assign_silo_to_process(num_silos, num_nodes, num_local) for m in (federated, pfl())
     )

@@ -122,12 +122,12 @@ def test_whatever_the_damage_the_cache_is_made_again(write_leaf: WriteLeaf, dama
     assert (made / "x.npy").stat().st_mtime_ns == stamp
 
 
-def test_a_place_that_cannot_be_written_is_an_error(write_leaf: WriteLeaf, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(write_leaf: WriteLeaf, tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.write_text("x")
-    for place in (taken, taken / "below"):
+    for folder in (taken, taken / "below"):
         with pytest.raises(StageError, match=r"taken.*can't be made or read .*, expected a folder to write to"):
-            LeafDataset(write_leaf(USERS), cache=place)["b"]
+            LeafDataset(write_leaf(USERS), cache=folder)["b"]
     assert taken.read_text() == "x"
 
 
@@ -160,7 +160,7 @@ def test_what_a_killed_run_left_goes_after_an_hour(write_leaf: WriteLeaf) -> Non
 
 
 def replaced(write_leaf: WriteLeaf, *, same: str) -> LeafDataset:
-    """Put other contents of the same size and time in a cached file's place: into the file itself, or by renaming."""
+    """Put other contents of the same size and time into a cached file: into the file itself, or by renaming."""
     file = write_leaf(USERS)
     LeafDataset(file, cache=True)["b"]
     status = file.stat()
@@ -193,8 +193,8 @@ def test_a_moved_folder_keeps_its_cache(write_leaf: WriteLeaf, tmp_path: Path) -
 
 def load_in_a_process(file: Path, cache: bool | Path, user: str) -> None:
     """What is left from before is looked for once in a process."""
-    place = cache if isinstance(cache, bool) else str(cache)
-    script = f"from fedsynth.federated import LeafDataset; LeafDataset({str(file)!r}, cache={place!r})[{user!r}]"
+    folder = cache if isinstance(cache, bool) else str(cache)
+    script = f"from fedsynth.federated import LeafDataset; LeafDataset({str(file)!r}, cache={folder!r})[{user!r}]"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment(), check=True)
 
 
@@ -202,14 +202,14 @@ def load_in_a_process(file: Path, cache: bool | Path, user: str) -> None:
 def test_caches_of_files_that_are_gone_go_too(write_leaf: WriteLeaf, tmp_path: Path, beside: bool) -> None:
     first = write_leaf(USERS, "data/all_data/d_0.json")
     second = write_leaf({"z": ([[1, 2]], [1])}, "data/all_data/d_1.json")
-    place: bool | Path = beside or tmp_path / "caches"
+    cache: bool | Path = beside or tmp_path / "caches"
     folder = first.parent / ".arrays" if beside else tmp_path / "caches"
     for file in (first, second):
-        LeafDataset(file, cache=place)[next(iter(LeafDataset(file)))]
+        LeafDataset(file, cache=cache)[next(iter(LeafDataset(file)))]
     assert len(list(folder.glob("*-*"))) == 2
     first.unlink()
     os.utime(second)
-    load_in_a_process(second, place, "z")
+    load_in_a_process(second, cache, "z")
     assert len(list(folder.glob("*-*"))) == 1
 
 

@@ -144,10 +144,13 @@ def test_silos_stay_on_their_worker_with_weights_too() -> None:
         assert users[:2] == [[9, 0], [8, 1]][rank], "heaviest first"
 
 
-def test_silos_dealt_before_the_workers_started_are_an_error() -> None:
+def test_silos_assigned_before_the_workers_started_are_an_error() -> None:
     sampler = federated.CrossSiloUserSampler("random", user_ids=USERS, num_silos=2)
     dataset = federated.FederatedDataset.from_slices(SLICES, sampler)
-    with pfl_worker(0, 2), pytest.raises(UsageError, match="dealt its silos to 1 workers, but there are 2 now"):
+    with (
+        pfl_worker(0, 2),
+        pytest.raises(UsageError, match="assigned its silos to 1 worker, expected 2, as there are now"),
+    ):
         dataset.get_cohort(2)
 
 
@@ -439,9 +442,9 @@ def test_user_states_are_kept_by_user_and_key(storages: Callable[[Any], Any]) ->
         storage = storages(m)
         found = []
 
-        def load(*place: Any) -> None:
+        def load(*names: Any) -> None:
             try:
-                found.append(plain(storage.load_state(*place)))
+                found.append(plain(storage.load_state(*names)))
             except UserNotFoundError:
                 found.append("nobody")
 
@@ -450,8 +453,8 @@ def test_user_states_are_kept_by_user_and_key(storages: Callable[[Any], Any]) ->
         storage.save_state({"w": torch.ones(2)}, "u", "other")
         storage.save_state({"n": 2}, "v")
         storage.save_state({"n": 3}, "v")
-        for place in (("u",), ("u", "other"), ("v",), ("v", "other"), ("u", None)):
-            load(*place)
+        for names in (("u",), ("u", "other"), ("v",), ("v", "other"), ("u", None)):
+            load(*names)
         storage.clear_states()
         load("u")
         storage.save_state({"n": 4}, "u")

@@ -1,6 +1,6 @@
 """Random programs get the same users, seeds, batches and splits from this package as from pfl-research.
 
-What differs on purpose is left out by construction, and shown one by one in test_coming_from_pfl.py: cohorts of several
+What differs on purpose is excluded by construction, and shown one by one in test_coming_from_pfl.py: cohorts of several
 workers that are no multiple of their number, weights and mixtures with several workers, cohorts that are not read to
 their end, users of a dict without a collate_fn, and the partition's draws.
 """

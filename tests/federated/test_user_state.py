@@ -64,14 +64,14 @@ def test_a_state_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_link_in_a_states_place_is_replaced_not_followed(tmp_path: Path) -> None:
+def test_a_link_in_a_states_path_is_repathd_not_followed(tmp_path: Path) -> None:
     storage = DiskUserStateStorage(tmp_path / "states")
     storage.save_state({"n": 1}, "u")
     target = tmp_path / "target"
     target.write_text("mine")
-    [place] = (tmp_path / "states").iterdir()
-    place.unlink()
-    place.symlink_to(target)
+    [path] = (tmp_path / "states").iterdir()
+    path.unlink()
+    path.symlink_to(target)
     storage.save_state({"n": 2}, "u")
     assert (target.read_text(), storage.load_state("u")) == ("mine", {"n": 2})
 
@@ -80,8 +80,8 @@ def test_a_link_in_a_states_place_is_replaced_not_followed(tmp_path: Path) -> No
 def test_a_damaged_state_is_an_error(tmp_path: Path, content: bytes) -> None:
     storage = DiskUserStateStorage(tmp_path)
     storage.save_state({"n": 1}, "u")
-    [place] = tmp_path.iterdir()
-    place.write_bytes(content)
+    [path] = tmp_path.iterdir()
+    path.write_bytes(content)
     with pytest.raises(DataError, match=r"u\.state: is no saved state .*; remove it"):
         storage.load_state("u")
 

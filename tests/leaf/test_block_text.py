@@ -71,7 +71,7 @@ def test_file_of_blocks_is_what_json_dump_writes(cut: list[int], tmp_path: Path)
     text = json.dumps({"users": users, "num_samples": sizes, "user_data": data})
     assert (tmp_path / "all_data.json").read_text() == text
     assert stamp == stamp_file(tmp_path / "all_data.json")
-    assert read_index(tmp_path / "all_data.json").counts.users == users
+    assert list(read_index(tmp_path / "all_data.json").counts.users) == users
 
 
 def test_left_with_an_error_a_file_is_no_whole_one(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ ALPHAS = st.sampled_from([1e-12, 1e-3, 0.1, 0.5, 1.0, 10.0, 1e6, float("inf")])
 
 @st.composite
 def columns(draw: st.DrawFn, least: int = 1) -> Column:
-    """Samples of 1 to 8 classes, each with at least so many, in any order."""
+    """Samples of 1 to 8 classes, each of `least` samples or more, in any order."""
     totals = draw(st.lists(st.integers(least, 60), min_size=1, max_size=8))
     labels = np.repeat(np.arange(len(totals)), totals)
     return to_column(np.random.RandomState(draw(st.integers(0, 999))).permutation(labels))

@@ -1,4 +1,4 @@
-"""Scheme classes: exactly so many each, and the minimum within them wherever it can be had."""
+"""Scheme classes: exactly `classes` each, and the minimum within them wherever it is possible."""
 
 from __future__ import annotations
 

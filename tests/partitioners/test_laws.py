@@ -43,11 +43,11 @@ def test_every_sample_goes_to_one_user_and_nobody_has_too_few(scheme: str) -> No
 @LAW
 @given(st.lists(st.integers(0, 9), min_size=10, max_size=200), st.integers(1, 20), st.integers(0, 9))
 def test_the_minimum_moves_exactly_the_samples_that_are_missing(users: list[int], least: int, seed: int) -> None:
-    dealt = np.array(users, np.int32)
-    least = min(least, len(dealt) // 10)
-    after = meet_minimum(dealt, 10, least, seed)
-    sizes = np.bincount(dealt, minlength=10)
-    assert (dealt != after).sum() == np.maximum(least - sizes, 0).sum()
+    before = np.array(users, np.int32)
+    least = min(least, len(before) // 10)
+    after = meet_minimum(before, 10, least, seed)
+    sizes = np.bincount(before, minlength=10)
+    assert (before != after).sum() == np.maximum(least - sizes, 0).sum()
     assert np.bincount(after, minlength=10).min() >= least
 
 

@@ -38,6 +38,12 @@ def test_changed_missing_and_new_files_are_told(data: Path, tmp_path: Path) -> N
     ]
 
 
+def test_a_single_file_matches(data: Path, tmp_path: Path) -> None:
+    for path in sorted(data.rglob("*.json"))[1:]:
+        path.unlink()
+    assert verify(tmp_path, check=1)[-1] == "1 file matches"
+
+
 def test_change_that_keeps_size_and_time_is_found(data: Path, tmp_path: Path) -> None:
     import os
 

@@ -25,8 +25,8 @@ def published(seed: int, users: int, alpha: float, beta: float) -> list[tuple[An
     rng, dim, classes = RandomState(seed), 60, 10
     sizes = rng.lognormal(4, 2, users).astype(int) + 50
     u = rng.normal(0, alpha, users)
-    place = rng.normal(0, beta, users)
-    means = [rng.normal(place[k], 1, dim) for k in range(users)]
+    mean_of_means = rng.normal(0, beta, users)
+    means = [rng.normal(mean_of_means[k], 1, dim) for k in range(users)]
     covariance = np.diag([np.power(j, -1.2) for j in range(1, dim + 1)])
     result = []
     for k in range(users):
@@ -64,7 +64,7 @@ def test_draws_are_those_of_the_program(alpha: float, beta: float) -> None:
         np.testing.assert_array_equal(task.y, y)
 
 
-def test_iid_users_share_one_model_and_the_place_zero() -> None:
+def test_iid_users_share_one_model_and_the_mean_zero() -> None:
     rng = RandomState(3)
     sizes = rng.lognormal(4, 2, 5).astype(int) + 50
     w, b = rng.normal(0, 1, (60, 10)), rng.normal(0, 1, 10)

@@ -145,7 +145,7 @@ def test_the_mean_size_stays_while_sigma_moves(mean: float, least: int, most: in
 
 
 @pytest.mark.parametrize("alpha", [1e-9, 0.01, 0.5, 3.0, 1e3, 1e9])
-def test_class_shares_follow_dirichlets_law(alpha: float) -> None:
+def test_class_shares_follow_dirichlets_distribution(alpha: float) -> None:
     pooled = pooled_shares(3, 4.0)
     assert pooled[0] / pooled[2] == pytest.approx(4)
     shares = np.array([draw_shares(RandomState(PCG64(seed)), pooled, alpha) for seed in range(4000)])
@@ -206,7 +206,7 @@ def test_rejection_draws_x_given_y() -> None:
 
 
 @pytest.mark.parametrize(("dims", "classes"), [(3, 2), (20, 5), (9, 9), (4, 7), (20, 20)])
-def test_a_class_drawn_by_itself_follows_the_same_law(dims: int, classes: int) -> None:
+def test_a_class_drawn_by_itself_follows_the_same_distribution(dims: int, classes: int) -> None:
     """Whether there is room for all directions or not, as if of many candidates those of the class were kept."""
     model = RandomState(3).standard_normal((dims, classes))
     model /= np.sqrt((model**2).sum(axis=0))
@@ -338,13 +338,14 @@ def test_given_sizes_are_had_and_change_no_other_draw(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("-sizes 5,4", "-sizes has 2 numbers, expected num_tasks, 3"),
+        ("-sizes 5,4", "-sizes has 2 numbers, expected -num-tasks, 3"),
         ("-sizes 5,0,4", "-sizes has 0, expected numbers of samples, 1 to"),
         ("-sizes 5,4,-1", "-sizes has -1, expected numbers of samples"),
         ("-sizes 5,4,3 -mean-size 9", "-sizes is given, and -mean-size, which would choose others"),
         ("-sizes 5,4,3 -sigma-samples 2", "-sizes is given, and -sigma-samples, which"),
         ("-sizes 5,4,3 -target quantity.gini=0.3", "-sizes is given, and quantity.gini would choose others"),
         ("-sizes there.txt", "-sizes is 'there.txt', which is no list and no file (No such file"),
+        ("--sizes there.txt", "--sizes is 'there.txt', which is no list and no file"),
         ("-sizes .", "is no list and no file"),
         ("-sizes wrong.txt", "wrong.txt: invalid literal"),
     ],
@@ -381,7 +382,7 @@ def test_parameters_that_would_choose_other_sizes_are_errors() -> None:
     [
         ("-noise 1", "-noise makes no sense with -model shifts"),
         ("-stream leaf", "-stream is 'leaf', expected independent"),
-        ("-concept-within 0.9", "expected a disagreement from 0 to"),
+        ("-concept-within 0.9", "-concept-within is 0.9, expected a disagreement from 0 to"),
     ],
 )
 def test_options_that_shifts_has_not_are_errors(options: str, said: str, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def describe(parameters: Parameters | FedproxParameters, stream: str) -> dict[st
             model = draws.shared_truth["Q"] @ task.truth["model_info"]
         agreement = (np.argmax(x @ model[1:] + model[0], axis=1) == task.y).mean()
         rows.append((size, x[:, 0].mean(), x[:, 2].mean(), residual[:, 0].std(), majority, agreement))
-    names = ("size", "place of x", "place of x, last", "spread of x", "majority share", "agreement")
+    names = ("size", "mean of x", "mean of x, last", "spread of x", "majority share", "agreement")
     return dict(zip(names, np.array(rows).T, strict=True))
 
 
@@ -98,7 +98,7 @@ def test_shards_are_consecutive_runs_of_nearly_equal_size(tasks: int, shards: in
 
 
 def test_memory_is_flat_in_users(tmp_path: Path) -> None:
-    """19,000 users more: less than half a kilobyte each, for names, sizes, places in the file and the truth."""
+    """19,000 users more: less than half a kilobyte each, for names, sizes, offsets in the file and the truth."""
     peaks = []
     for tasks in (1000, 20000):
         options = ["-num-tasks", str(tasks), "-num-dim", "20", "-max-samples", "30", "-data-dir", f"{tasks}/data"]

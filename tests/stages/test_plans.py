@@ -71,9 +71,9 @@ def test_cut_user_gives_the_first_samples_shuffled() -> None:
 def test_iid_deals_each_sample_once_in_equal_groups(sizes: list[int], fraction: float, users: float, seed: int) -> None:
     source = counts(*sizes)
     plan = files_of(sample_iid([source], fraction=fraction, user_fraction=users, rng=Random(seed)))[0]["sampled_data"]
-    dealt = [sample for pick in plan.picks if isinstance(pick, Pooled) for sample in pick.samples]
-    assert len(dealt) == len(set(dealt)) == int(fraction * sum(sizes))
-    assert set(dealt) <= set(range(sum(sizes)))
+    assigned = [sample for pick in plan.picks if isinstance(pick, Pooled) for sample in pick.samples]
+    assert len(assigned) == len(set(assigned)) == int(fraction * sum(sizes))
+    assert set(assigned) <= set(range(sum(sizes)))
     assert len(names(plan, source)) == max(1, round(users * len(sizes)))
     assert max(plan.num_samples) - min(plan.num_samples) <= 1
     assert list(plan.num_samples) == sorted(plan.num_samples)

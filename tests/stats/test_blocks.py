@@ -42,7 +42,7 @@ def truth_of(sizes: list[int], dims: int, classes: int, *, own: bool) -> Truth:
 
 
 def measured(users: Users, truth: Truth | None, *, cuts: int, parts: int) -> Measures:
-    """Through meters of parts of the users; in so many blocks each, or one by one."""
+    """Through meters of parts of the users; in a number of blocks each, or one by one."""
     sizes, x, y = users
     meter = Meter(sizes, truth, no_truth="there is none")
     bounds = np.cumsum([0, *sizes])

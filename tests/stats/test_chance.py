@@ -1,4 +1,4 @@
-"""What chance alone gives: against scikit-learn, SciPy, all dealings, and simulation."""
+"""What chance alone gives: against scikit-learn, SciPy, all redistributions, and simulation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.random import default_rng
 from sklearn.metrics.cluster import expected_mutual_information
 
 from fedsynth.stats import chance
-from fedsynth.stats.chance import Margins, can_expect, chance_levels, deal, expect, hellinger, shuffle
+from fedsynth.stats.chance import Margins, can_expect, chance_levels, expect, hellinger, redistribute, shuffle
 from fedsynth.stats.labels import LabelCounter, label_measures
 
 MEASURES = ("label.jensen_shannon", "label.hellinger", "label.total_variation")
@@ -28,14 +28,14 @@ def margins(draw: st.DrawFn) -> Margins:
     return Margins(np.array(sizes), totals[totals > 0])
 
 
-def dealt(found: Margins, seed: int) -> np.ndarray:
+def redistributed(found: Margins, seed: int) -> np.ndarray:
     """A table, [users by size, classes], with these margins."""
-    return np.stack([drawn for _, drawn in deal(found, default_rng(seed))], axis=1)
+    return np.stack([drawn for _, drawn in redistribute(found, default_rng(seed))], axis=1)
 
 
 @given(margins(), st.integers(0, 99))
-def test_dealing_keeps_sizes_and_labels(found: Margins, seed: int) -> None:
-    table = dealt(found, seed)
+def test_redistribution_keeps_sizes_and_labels(found: Margins, seed: int) -> None:
+    table = redistributed(found, seed)
     assert table.sum(axis=1).tolist() == sorted(found.sizes.tolist())
     assert table.sum(axis=0).tolist() == found.totals.tolist()
     assert table.min() >= 0
@@ -43,7 +43,7 @@ def test_dealing_keeps_sizes_and_labels(found: Margins, seed: int) -> None:
 
 @given(margins(), st.integers(0, 99))
 def test_expected_information_is_that_of_sklearn(found: Margins, seed: int) -> None:
-    theirs = expected_mutual_information(dealt(found, seed).astype(np.int64), found.samples)
+    theirs = expected_mutual_information(redistributed(found, seed).astype(np.int64), found.samples)
     assert expect(found).information * found.entropy == pytest.approx(max(theirs, 0), abs=1e-9)
 
 
@@ -52,7 +52,7 @@ def test_expected_information_of_a_large_dataset_is_that_of_sklearn() -> None:
     sizes = np.minimum(np.exp(rng.normal(3, 2, 300)).astype(int) + 5, 1000)
     totals = rng.multinomial(sizes.sum(), [0.6, 0.3, 0.09, 0.01])
     found = Margins(sizes, totals)
-    theirs = expected_mutual_information(dealt(found, 2).astype(np.int64), found.samples)
+    theirs = expected_mutual_information(redistributed(found, 2).astype(np.int64), found.samples)
     assert expect(found).information * found.entropy == pytest.approx(theirs, rel=1e-7)
 
 
@@ -68,7 +68,7 @@ def test_expected_distance_and_roots_are_sums_over_scipys_hypergeometric(found: 
     np.testing.assert_allclose(expect(found).roots, roots, atol=1e-9)
 
 
-def test_levels_are_the_mean_over_all_dealings() -> None:
+def test_levels_are_the_mean_over_all_redistributions() -> None:
     """Three users of two samples each, labels a a a b b c: every order counts the same."""
     values = []
     for labels in set(itertools.permutations("aaabbc")):

@@ -230,7 +230,7 @@ def test_what_can_not_be_drawn_is_spelled() -> None:
 
 
 def shares_at(image: Image.Image, table: LabelTable, rows: Rows, row: int, column: int) -> int:
-    """The place in the colour scale, 0 to 255, of the middle of a cell."""
+    """The position in the colour scale, 0 to 255, of the middle of a cell."""
     width = (MAP_RIGHT - LEFT) / len(table.names)
     first, after = rows.span(row)
     colour = image.getpixel((LEFT + round((column + 0.5) * width), (first + after - 1) // 2))
@@ -377,29 +377,29 @@ def test_components_are_those_of_sklearn() -> None:
     rng = np.random.default_rng(2)
     for users, classes in ((50, 3), (6, 3), (2, 2)):
         models = rng.normal(size=(users, 4, classes)) * np.arange(1, classes + 1)
-        places, shares = principal_components(truth_of(models, [1] * users))
+        coordinates, shares = principal_components(truth_of(models, [1] * users))
         expected = PCA(2).fit(models.reshape(users, -1))
         assert shares == pytest.approx(expected.explained_variance_ratio_, abs=1e-9)
         transformed = expected.transform(models.reshape(users, -1))
-        np.testing.assert_allclose(np.abs(places), np.abs(transformed), atol=1e-8)
+        np.testing.assert_allclose(np.abs(coordinates), np.abs(transformed), atol=1e-8)
 
 
 def test_a_common_basis_gives_the_same_components() -> None:
     rng = np.random.default_rng(3)
     basis, info = rng.normal(size=(5, 3, 2)), rng.normal(size=(20, 2))
     shared = Truth(Path("t"), [str(user) for user in range(20)], [1] * 20, {}, None, basis, info, None)
-    places, shares = principal_components(shared)
+    coordinates, shares = principal_components(shared)
     alone = principal_components(truth_of(true_models(shared, range(20)), [1] * 20))
-    np.testing.assert_allclose(np.abs(places), np.abs(alone[0]), atol=1e-8)
+    np.testing.assert_allclose(np.abs(coordinates), np.abs(alone[0]), atol=1e-8)
     np.testing.assert_allclose(shares, alone[1], atol=1e-9)
     assert shares.sum() == pytest.approx(1)
 
 
 def test_models_on_a_line_and_models_alike_have_no_such_components() -> None:
     line = np.arange(4.0)[:, np.newaxis, np.newaxis] * np.ones((1, 3, 2))
-    places, shares = principal_components(truth_of(line, [1] * 4))
+    coordinates, shares = principal_components(truth_of(line, [1] * 4))
     assert shares.tolist() == [pytest.approx(1), 0]
-    assert not places[:, 1].any()
+    assert not coordinates[:, 1].any()
     assert principal_components(truth_of(np.ones((4, 3, 2)), [1] * 4))[1].tolist() == [0, 0]
 
 

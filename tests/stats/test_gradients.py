@@ -21,7 +21,7 @@ User = tuple[NDArray[np.float64], list[Any]]
 
 
 def users_of(seed: int, count: int, shift: float, classes: int = 3, features: int = 4) -> list[User]:
-    """Users whose labels come from models, and whose models and places are so far apart."""
+    """Users whose labels come from models, and whose models and means are `shift` apart."""
     rng = default_rng(seed)
     common, users = rng.normal(size=(features, classes)), []
     for _ in range(count):

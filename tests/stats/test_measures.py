@@ -232,7 +232,7 @@ def test_between_share_is_that_of_two_passes(users: list[Any]) -> None:
 def test_between_share_is_the_one_of_an_analysis_of_variance() -> None:
     """F = (between / (K - 1)) / (within / (n - K))."""
     rng = default_rng(6)
-    users = [rng.normal(place, 1, (20, 1)) for place in range(4)]
+    users = [rng.normal(mean, 1, (20, 1)) for mean in range(4)]
     share = moments(users)["feature.between_share"]["mean"]
     expected = scipy.stats.f_oneway(*(user[:, 0] for user in users)).statistic
     assert share / 3 / ((1 - share) / 76) == pytest.approx(expected)

@@ -42,7 +42,7 @@ def test_the_reference_stands_beside_disagreement_and_reasons_below() -> None:
     rows = {line.split()[0]: line.split()[1:3] for line in lines}
     assert rows["concept.disagreement"] == ["0.500", "0.800"]
     assert rows["feature.domain_accuracy"] == ["0.90", "0.50"]
-    assert lines[-1] == "left out, no classes: label.hellinger"
+    assert lines[-1] == "skipped, no classes: label.hellinger"
 
 
 def test_columns_are_as_wide_as_they_must_be() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedsynth.errors import DataError
 from fedsynth.records.stamp import FileStamp
 from fedsynth.truth import TruthGatherer, TruthWriter, load_truth
 from tests.commands import appeared, contents, fedsynth, leftovers, start
@@ -63,7 +64,16 @@ def test_part_of_a_dead_worker_is_replaced(tmp_path: Path) -> None:
         gatherer.extend({"models": np.ones((2, 4, 3))})
         part = gatherer.finish()
     assert (tmp_path / "models").read_bytes() == np.ones((2, 4, 3)).tobytes()
-    assert part.shape == (4, 3)
+    assert part.shape == (2, 4, 3)
+
+
+def test_part_that_another_worker_wrote_meanwhile_is_an_error(tmp_path: Path) -> None:
+    with TruthGatherer(tmp_path / "models") as gatherer:
+        gatherer.extend({"models": np.ones((2, 4, 3))})
+        part = gatherer.finish()
+    (tmp_path / "models").write_bytes(np.ones((1, 4, 3)).tobytes())
+    with TruthWriter(tmp_path / "truth.npz", 2) as writer, pytest.raises(DataError, match="changed since"):
+        part.move_to(writer)
 
 
 def test_users_of_any_names_and_number_are_written_as_numpy_does(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class Concepts:
 def _orthonormal(stacked: Floats) -> Floats:
     """Return directions of unit length at right angles, each on its own side: of matrices [C, R, matrices].
 
-    Gram and Schmidt's way, twice; not LAPACK's, whose last digits, and so those of x, hang on the processor.
+    Gram and Schmidt's way, twice; not LAPACK's, whose last digits, and so those of x, depend on the processor.
     """
     basis = np.empty_like(stacked)
     for number in range(stacked.shape[2]):

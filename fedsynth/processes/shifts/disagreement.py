@@ -37,9 +37,9 @@ def correlation(num_classes: int, level: float) -> float:
 
 
 def disagreement(num_classes: int, angle: float) -> float:
-    """Return how often two rows of C standard normals with correlation cos(angle) have their largest at two places.
+    """Return how often two rows of C standard normals with correlation cos(angle) have different columns largest.
 
-    angle: in (0, pi/2]. For C = 2 it is angle / pi. Both largest are at the first place with probability
+    angle: in (0, pi/2]. For C = 2 it is angle / pi. The first column is the largest of both with probability
     E[F(a, b)**(C-1)], F the bivariate normal distribution, a and b normals with that correlation; their half sum and
     half difference are independent. F comes from its derivative by the correlation (Plackett 1954), integrated from 1.
     """

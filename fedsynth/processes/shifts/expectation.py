@@ -27,6 +27,6 @@ def expected_above(mu: float, sigma: float, room: int) -> float:
 
 def _mean_below(mu: float, sigma: float, most: float) -> float:
     """Return E[min(L, most)] of a lognormal L."""
-    place = (math.log(most) - mu) / sigma
-    inside, beyond = normal_cdf(np.array([place - sigma, -place])).tolist()
+    z = (math.log(most) - mu) / sigma
+    inside, beyond = normal_cdf(np.array([z - sigma, -z])).tolist()
     return float(math.exp(mu + sigma**2 / 2) * inside + most * beyond)

@@ -1,4 +1,4 @@
-"""Which labels users have: class shares from a Dirichlet law that moves smoothly with its concentration."""
+"""Which labels users have: class shares from a Dirichlet distribution that moves smoothly with its concentration."""
 
 from __future__ import annotations
 

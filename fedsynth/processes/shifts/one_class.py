@@ -5,8 +5,8 @@ those of the class wanted and of one other, and the next those of the others one
 on the first k numbers alone. So these are drawn until one is larger than that of the class wanted; of C classes alike
 that is so after about log C numbers, and only of what is kept the rest of u is drawn.
 
-Nothing here is computed by BLAS or LAPACK, whose last digits hang on the processor and its threads: the digits of x are
-those of the draws and of `numpy.einsum`'s own loops.
+Nothing here is computed by BLAS or LAPACK, whose last digits depend on the processor and its threads: the digits of x
+are those of the draws and of `numpy.einsum`'s own loops.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class OneClass:
         self._steps = list(zip(steps, [*steps[1:], num_classes - 1], strict=True))[1:]
 
     def candidates(self, rng: RandomState, number: int) -> Floats:
-        """Draw so many candidates, and return those that are of the class, in numbers along the basis: [r, kept].
+        """Draw `number` candidates, and return those of the class, as coordinates in the basis: [r, kept].
 
-        All are on the side of the first direction where the class wanted is said more than one other: the normal law is
-        the same on both.
+        All are on the side of the first direction where the wanted class is more likely than one other: the normal
+        distribution is the same on both.
         """
         along = rng.standard_normal((self._known[1], number))
         if self._known[0]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from fedsynth.errors import UsageError, named
 from fedsynth.processes.parameters import check_clusters, check_common, check_model_size, check_sizes
 from fedsynth.processes.shifts.expectation import expected_above
+from fedsynth.words import counted
 
 LEAST_ALPHA, MOST_ALPHA = 1e-9, 1e9
 MOST_SIGMA = 20.0
@@ -25,10 +26,10 @@ class ShiftsParameters:
 
     num_tasks, num_classes, num_dim, seed, prob_clusters: as in Parameters.
 
-    Sizes: mean_size, the expected number of samples, min_samples to max_samples, None: what LEAF's law has with these
-    bounds, 101.7 with LEAF's; sigma_samples, the standard deviation
-    of its logarithm before those bounds, 0 to 20, 0: all users have the same.
-    sizes, [num_tasks] the very numbers of samples, each 1 or more, in place of all of these; (): they are drawn.
+    Sizes: mean_size, the expected number of samples, min_samples to max_samples, None: that of LEAF's
+    distribution within these bounds, 101.7 with LEAF's; sigma_samples, the standard deviation of its logarithm before
+    the bounds, 0 to 20, 0: all users have the same.
+    sizes, [num_tasks] the exact numbers of samples, each 1 or more, instead of all of these; (): they are drawn.
     Labels: label_alpha, the concentration of the users' class shares around the pooled ones, 1e-9 to 1e9, or inf: all
     users alike; imbalance, how many times more frequent the first class is than the last, 1 to 10,000.
     Concepts: concept_dims, how many dimensions decide the class, 2 to num_dim, None: a third, at least 2;
@@ -103,14 +104,15 @@ class ShiftsParameters:
         if self.feature_shift and self.deciding == self.num_dim:
             raise UsageError(
                 f"{named('feature_shift')} is {self.feature_shift:g}, which moves dimensions that don't decide the "
-                f"class, but {named('concept_dims')}, {self.deciding}, are all; use less of them"
+                f"class, but {named('concept_dims')}, {self.deciding}, are all; use fewer of them"
             )
 
     def _check_given_sizes(self) -> None:
         """Check the sizes, which leave nothing to choose about sizes; their mean becomes mean_size."""
         if len(self.sizes) != self.num_tasks:
             raise UsageError(
-                f"{named('sizes')} has {len(self.sizes):,} numbers, expected num_tasks, {self.num_tasks:,}"
+                f"{named('sizes')} has {counted(len(self.sizes), 'number')}, expected {named('num_tasks')}, "
+                f"{self.num_tasks:,}"
             )
         wrong = [size for size in self.sizes if not 1 <= size < 2**31]
         if wrong:
@@ -125,15 +127,17 @@ class ShiftsParameters:
 
     def _check_ranges(self) -> None:
         if not self.sizes:
-            self._check_range("mean_size", self.min_samples, self.max_samples, "min_samples to max_samples, ")
+            bounds = f"{named('min_samples')} to {named('max_samples')}, "
+            self._check_range("mean_size", self.min_samples, self.max_samples, bounds)
         self._check_range("sigma_samples", 0, MOST_SIGMA)
         self._check_range("imbalance", 1, MOST_IMBALANCE)
         self._check_range("label_noise", 0, 1)
         if not (LEAST_ALPHA <= self.label_alpha <= MOST_ALPHA or self.label_alpha == math.inf):
-            found = f"label_alpha is {self.label_alpha:g}"
+            found = f"{named('label_alpha')} is {self.label_alpha:g}"
             raise UsageError(f"{found}, expected {LEAST_ALPHA:g} to {MOST_ALPHA:g}, or inf for users alike")
         if not 0 <= self.feature_shift < 1:
-            raise UsageError(f"feature_shift is {self.feature_shift:g}, expected a share of the variance, 0 to below 1")
+            found = f"{named('feature_shift')} is {self.feature_shift:g}"
+            raise UsageError(f"{found}, expected a share of the variance, 0 to below 1")
         if self.label_noise and self.num_classes == 1:
             raise UsageError(
                 f"{named('label_noise')} is {self.label_noise:g}, which takes two classes or more; leave it out"
@@ -142,21 +146,21 @@ class ShiftsParameters:
     def _check_range(self, name: str, low: float, high: float, words: str = "") -> None:
         value = getattr(self, name)
         if not low <= value <= high:
-            raise UsageError(f"{name} is {value:g}, expected {words}{low:g} to {high:g}")
+            raise UsageError(f"{named(name)} is {value:g}, expected {words}{low:g} to {high:g}")
 
     def _check_concepts(self) -> None:
         for name in ("concept_within", "concept_between"):
             value = getattr(self, name)
             if not 0 <= value <= self.most_disagreement:
                 most = f"1 - 1/{self.num_classes}, {self.most_disagreement:g}"
-                raise UsageError(f"{name} is {value:g}, expected a disagreement from 0 to {most}")
+                raise UsageError(f"{named(name)} is {value:g}, expected a disagreement from 0 to {most}")
         if self.concept_between and len(self.prob_clusters) == 1:
             raise UsageError(
-                f"concept_between is {self.concept_between:g}, which takes two clusters or more, but prob_clusters "
-                "has one; use prob_clusters such as 0.5,0.5, or leave it out"
+                f"{named('concept_between')} is {self.concept_between:g}, which takes two clusters or more, but "
+                f"{named('prob_clusters')} has one; use {named('prob_clusters')} such as 0.5,0.5, or leave it out"
             )
         if 0 < self.concept_between < self.concept_within:
             raise UsageError(
-                f"concept_between is {self.concept_between:g}, expected at least concept_within, "
+                f"{named('concept_between')} is {self.concept_between:g}, expected at least {named('concept_within')}, "
                 f"{self.concept_within:g}: users of two clusters don't agree more than users of one"
             )

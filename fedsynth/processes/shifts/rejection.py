@@ -39,19 +39,19 @@ class Rejection:
         Of a class that a user has much more of than of others, what is more is drawn by itself. Raises UsageError if a
         class that is wanted is said of fewer than one in 100,000.
         """
-        places = labels.argsort(kind="stable")
+        by_label = labels.argsort(kind="stable")
         wanted = np.bincount(labels, minlength=model.shape[1])
         starts = wanted.cumsum() - wanted
         alone = _alone(wanted, len(model))
         u = np.empty((len(labels), len(model)))
         for label in alone.nonzero()[0].tolist():
             end = starts[label] + wanted[label]
-            u[places[end - alone[label] : end]] = self._draw_alone(rng, int(alone[label]), model, label, user)
-        self._draw_together(rng, model, user, u, places, starts, wanted - alone)
+            u[by_label[end - alone[label] : end]] = self._draw_alone(rng, int(alone[label]), model, label, user)
+        self._draw_together(rng, model, user, u, by_label, starts, wanted - alone)
         return u
 
     def _draw_alone(self, rng: RandomState, number: int, model: Floats, label: int, user: int) -> Floats:
-        """Draw u of one class: [number, R]. How many candidates are drawn hangs on no other user."""
+        """Draw u of one class: [number, R]. How many candidates are drawn depends on no other user."""
         if self._model is None or not np.array_equal(self._model, model):
             self._model, self._single = model, {}
         if label not in self._single:
@@ -70,9 +70,12 @@ class Rejection:
         return one_class.whole(rng, np.concatenate(found, axis=1)[:, :number])
 
     def _draw_together(
-        self, rng: RandomState, model: Floats, user: int, u: Floats, places: Ints, starts: Ints, wanted: Ints
+        self, rng: RandomState, model: Floats, user: int, u: Floats, by_label: Ints, starts: Ints, wanted: Ints
     ) -> None:
-        """Fill in u [n, R] in places, those of each class from its start on; draws go in order to their class'."""
+        """Fill in the rows of u [n, R]. by_label: [n], the rows sorted by class; starts: [C], where each class begins.
+
+        Draws go to the rows of their class in order.
+        """
         num_classes = model.shape[1]
         said, drawn = np.zeros(num_classes, np.int64), 0
         rows = int((wanted / self._said).max() * self._said.sum() * _MARGIN) + num_classes
@@ -84,7 +87,7 @@ class Rejection:
             ranks = np.arange(len(order)) + (said - found.cumsum() + found).repeat(found)  # each in its class, from 0
             by_class = classes[order]
             taken = ranks < wanted[by_class]
-            u[places[(starts[by_class] + ranks)[taken]]] = batch[order[taken]]
+            u[by_label[(starts[by_class] + ranks)[taken]]] = batch[order[taken]]
             said += found
             drawn += len(batch)
             rows = _still_needed(wanted, said, drawn, user)

@@ -41,8 +41,8 @@ class ShiftsStream:
     def blocks_of(self, tasks: range, sizes: Sequence[int]) -> Iterator[Block]:
         """Draw these users in blocks of the small ones; holds a block, or one large user."""
         shape = self._parameters.num_dim, self._parameters.num_classes
-        for users, so_many in cut_blocks(tasks, sizes, *shape):
-            yield gather([self._user(user, size) for user, size in zip(users, so_many, strict=True)])
+        for users, block_sizes in cut_blocks(tasks, sizes, *shape):
+            yield gather([self._user(user, size) for user, size in zip(users, block_sizes, strict=True)])
 
     def _user(self, user: int, size: int) -> Task:
         draw, deciding = self._ingredients, self._parameters.deciding

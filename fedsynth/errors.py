@@ -21,7 +21,7 @@ _NAMED = re.compile("\u27e6(\\w+)\u27e7")
 
 
 def named(parameter: str) -> str:
-    """Return a parameter's name as it stands in an error's message, for whoever shows it to put in their own words."""
+    """Return a parameter's name as it stands in an error's message, for whatever shows it to put in its own words."""
     return f"\u27e6{parameter}\u27e7"
 
 

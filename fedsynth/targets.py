@@ -29,7 +29,7 @@ def find_knob(
 ) -> Found:
     """Return the knob in [low, high] whose level is nearest to the one asked for, of those that were tried.
 
-    rising: may have small steps back, as measures of random data have; it is asked at most `most` times, and no more
+    rising: may have small steps back, as measures of random data have; it is called at most `most` times, and no more
     once a level is `close`. start: a guess, around which a bracket of `width` (1/16 of the range) grows until the
     level is inside; without one the bracket is the whole range. The bracket is then narrowed by the Illinois variant
     of the false position, with a bisection wherever that is slow (Dowell and Jarratt, BIT 11, 1971).
@@ -42,7 +42,7 @@ def find_knob(
 
 
 class _Search:
-    """What was tried so far. A level's error is its difference from the one asked for."""
+    """The best of the knobs tried so far. A level's error is its difference from the one asked for."""
 
     def __init__(self, rising: Rising, level: float, close: float, most: int) -> None:
         self._rising, self._level, self._close, self._left = rising, level, close, most
@@ -50,11 +50,11 @@ class _Search:
 
     @property
     def done(self) -> bool:
-        """Whether it is good enough, or enough was tried."""
+        """Whether a level is close enough, or `most` knobs were tried."""
         return self._left <= 0 or abs(self.best.level - self._level) <= self._close
 
-    def ask(self, knob: float) -> Found:
-        """Try a knob."""
+    def try_knob(self, knob: float) -> Found:
+        """Measure the level at a knob, and keep it if it is the best so far."""
         found = Found(knob, self._rising(knob))
         self._left -= 1
         if abs(found.level - self._level) <= abs(self.best.level - self._level):  # of a step, the near end
@@ -66,18 +66,18 @@ class _Search:
     ) -> tuple[Found, Found] | tuple[None, None]:
         """Return two knobs with the level between them, None where it is beyond an end or found already."""
         if start is None:
-            left = self.ask(low)
+            left = self.try_knob(low)
             if self.done or left.level > self._level:
                 return None, None
-            right = self.ask(high)
+            right = self.try_knob(high)
             return (None, None) if self.done or right.level < self._level else (left, right)
-        here = self.ask(min(max(start, low), high))
+        here = self.try_knob(min(max(start, low), high))
         while not self.done:
             up = here.level < self._level
             end = high if up else low
             if here.knob == end:
                 return None, None
-            there = self.ask(min(here.knob + width, high) if up else max(here.knob - width, low))
+            there = self.try_knob(min(here.knob + width, high) if up else max(here.knob - width, low))
             if (there.level < self._level) != up:
                 return (here, there) if up else (there, here)
             here, width = there, 2 * width
@@ -91,7 +91,7 @@ class _Search:
             knob = _next_knob(left.knob, right.knob, errors, widths)
             if not left.knob < knob < right.knob:
                 return
-            found = self.ask(knob)
+            found = self.try_knob(knob)
             error = found.level - self._level
             if error < 0:
                 left, errors[0] = found, error

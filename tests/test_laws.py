@@ -170,13 +170,13 @@ def test_processes_that_start_together_share_one_private_folder(tmp_path: Path) 
 
 
 def test_private_folder_is_found_when_one_of_a_lower_number_is_gone(tmp_path: Path) -> None:
-    """What waits in it to be moved into place would be forgotten, and two runs could hold two locks."""
+    """A change that waits in it to be moved would be forgotten, and two runs could hold two locks."""
     (tmp_path / "data/.fedsynth").mkdir(parents=True)
     (tmp_path / "data/.fedsynth/notes.txt").write_text("mine")
     generate(tmp_path, 5)
     shutil.rmtree(tmp_path / "data/.fedsynth")
     (tmp_path / "data/.fedsynth-1/committed").mkdir()
-    with pytest.raises(StageError, match="just being moved into place"):
+    with pytest.raises(StageError, match="just being moved into it"):
         LeafDataset(tmp_path / "data/all_data")
     fedsynth(tmp_path, *SMALL, check=1)
     assert not (tmp_path / "data/.fedsynth").exists()
@@ -490,7 +490,7 @@ def test_reader_that_finds_a_change_half_moved_says_so_and_stats_finishes_it(don
         draft.root.rename(private / "committed")
     new = next((private / "committed/folders/train").iterdir())
     new.write_bytes(next((done / "data/test").iterdir()).read_bytes())
-    with pytest.raises(StageError, match="just being moved into place"):
+    with pytest.raises(StageError, match="just being moved into it"):
         LeafDataset(done / "data/test")
     message = fedsynth(done, "stats", check=1).stderr  # this one is not whole: its files are not those recorded
     assert "not what a run of fedsynth left there" in message

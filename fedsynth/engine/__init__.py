@@ -21,7 +21,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 Progress = Callable[[int], None]
-"""Called with a number of users just dealt with."""
+"""Called with the number of users just processed."""
 
 
 class Pool(Protocol):
@@ -30,23 +30,23 @@ class Pool(Protocol):
     def map(
         self, function: Callable[[Any, Progress], Any], jobs: Iterator[Any], known: int, told: Told
     ) -> contextlib.AbstractContextManager[Iterator[Any]]:
-        """Give an iterator over the jobs' results, in order; when it is left nobody is at work any more.
+        """Give an iterator over the jobs' results, in order; when it is left no process is at work any more.
 
-        known: how many jobs there are at least; those who run several at a time make ready for as many.
+        known: how many jobs there are at least; a pool that runs several at a time prepares for as many.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Told:
-    """Who is told of what is done. progress: by a job that runs in this process; done: of a job that ran elsewhere."""
+    """What to call with the work done. progress: by a job that runs in this process; done: of one run elsewhere."""
 
     progress: Progress
     done: Callable[[Any], None]
 
 
 def no_progress(users: int) -> None:
-    """Report to nobody."""
+    """Ignore the progress."""
 
 
 def check_shared(paths: Iterable[Path]) -> None:
@@ -86,7 +86,7 @@ class Engine:
         """Yield the results in the order of the jobs; only a few jobs per worker are taken and held at a time.
 
         A single job runs in this process, and so does every other one that local processes are too few for, or not yet
-        there for. progress: told the number of users dealt with, by the job itself where it runs in this process,
+        there for. progress: told the number of users processed, by the job itself where it runs in this process,
         elsewhere when a job ends, from `users` of the job. When one fails, or the caller stops, no other is started,
         and local processes at work are stopped: after the last item none of them is writing any more. Raises what the
         job raised, and EngineError if a worker died, can't be started, or the cluster is gone.
@@ -108,9 +108,9 @@ INLINE = Engine(workers=1, inline=True)
 
 @contextlib.contextmanager
 def open_engine(workers: int = 1, scheduler: str | None = None) -> Iterator[Engine]:
-    """Make ready what is asked for and end it at the end.
+    """Open the engine that is asked for, and close its processes or connection at the end.
 
-    workers: at most so many local processes, this one among them; the others start when there are jobs for them, and
+    workers: the most local processes to use, this one among them; the others start when there are jobs for them, and
     the work turns out to be longer than their start. The bound, 1,024 (Windows: 61), is far above what one machine's
     processors and memory feed.
     scheduler: the address of a Dask scheduler, whose workers must share this machine's file system. Raises UsageError

@@ -32,7 +32,7 @@ _ADDRESS = re.compile(r"(?:(?P<scheme>[a-z]+)://)?(?P<host>\[[0-9a-fA-F:.]+\]|[^
 _PLAIN = (None, "tcp", "tls")
 _POLL_SECONDS, _REACH_SECONDS, _CONNECT_SECONDS, _ANSWER_SECONDS, _CLOSE_SECONDS = 1, 3, 3, 5, 1
 _WITHOUT_WORKERS_SECONDS = 5
-"""So long the scheduler may be without workers: one that died is started anew by its nanny."""
+"""Seconds that the scheduler may be without workers: one that died is started anew by its nanny."""
 
 _HELD_PER_WORKER = 2
 _NO_SCHEDULER = "what listens there is no scheduler, or one of another version"
@@ -150,13 +150,13 @@ def _work(version: str, call: bytes) -> bytes:
                 "install the same version on all machines"
             )
         function, job = pickle.loads(call)
-        return pickle.dumps((True, function(job, _go_on)))
+        return pickle.dumps((True, function(job, _ignore_progress)))
     except Exception as error:
         return pickle.dumps((False, error))
 
 
-def _go_on(users: int) -> None:
-    """Be the progress of a job on a worker, which has nobody to tell."""
+def _ignore_progress(users: int) -> None:
+    """Be the progress of a job on a worker, from where it is not reported."""
 
 
 def _result(future: Any) -> Any:

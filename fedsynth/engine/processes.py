@@ -1,7 +1,7 @@
 """Local processes that carry out jobs, this one among them, without a thread in this one.
 
-This process works like the others, and looks after them whenever its own job tells its progress: so the first jobs are
-under way while the others start, and where the work is shorter than a start nobody is started. A job goes through a
+This process works like the others, and looks after them whenever its own job reports progress: so the first jobs are
+under way while the others start, and where the work is shorter than a start no other is started. A job goes through a
 pipe to an idle process, what came of it comes back: where memory is short there is no thread that could fail to start,
 nor a queue left waiting. A worker says nothing on standard error, not even why it can't start: what there is to say,
 the main process says in one sentence.
@@ -40,7 +40,7 @@ Function = Callable[[Any, Callable[[int], None]], Any]
 _HELD_PER_WORKER = 2
 _END_SECONDS = 5
 _START_SECONDS = 0.1
-"""So long this process works alone before others are started, which takes each of them two or three times as long."""
+"""Seconds that this process works alone before others are started, which takes each two or three times as long."""
 _LOOK_SECONDS = 0.005
 """How often this process looks after the others while it is at a job of its own."""
 
@@ -151,7 +151,7 @@ class ProcessPool:
         """Give an iterator over the jobs' results, in order; at most two jobs per process are held at a time.
 
         Raises what a job raised, and EngineError if a process dies or can't be started. When the block is left early,
-        the processes that are still at work are killed, so that nobody writes any more.
+        the processes that are still at work are killed, so that none writes any more.
         """
         work = _Work(function, jobs, told)
         try:
@@ -243,7 +243,7 @@ _interrupts: list[int] = []
 """What a worker process got of Ctrl-C, which goes to the whole process group."""
 
 
-def _go_on(users: int) -> None:
+def _stop_if_interrupted(users: int) -> None:
     """Be the progress of a job in a worker; after Ctrl-C leave the job: the main process says what there is to say."""
     if _interrupts:
         raise KeyboardInterrupt
@@ -264,8 +264,8 @@ def _outcome(message: bytes) -> bytes:
     """Do a job and return whether that succeeded, and the result or the error, as the main process reads it."""
     try:
         function, job = pickle.loads(message)
-        _go_on(0)
-        return pickle.dumps((True, function(job, _go_on)))
+        _stop_if_interrupted(0)
+        return pickle.dumps((True, function(job, _stop_if_interrupted)))
     except BaseException as error:
         if not isinstance(error, (FedsynthError, OSError, MemoryError, KeyboardInterrupt)):
             error.add_note(f"In a worker process:\n{traceback.format_exc()}")

@@ -105,7 +105,7 @@ class Card:
                 told.append(stage)
         if lines[-1] == "":
             lines.pop()
-        return "\n".join(lines) if len(lines) > 1 else "\n".join([*lines, "", "Nothing tells how."])
+        return "\n".join(lines) if len(lines) > 1 else "\n".join([*lines, "", "It is not known how."])
 
     def _columns(self) -> str:
         rows = []

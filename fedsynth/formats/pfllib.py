@@ -40,7 +40,7 @@ class NumberedJob:
 
     @property
     def users(self) -> int:
-        """Number of users to deal with, for progress bars."""
+        """Number of users to process, for progress bars."""
         return len(self.numbers)
 
 

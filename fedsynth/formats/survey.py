@@ -15,7 +15,7 @@ from fedsynth.leaf.index import LeafWalk, open_unchanged
 from fedsynth.leaf.values import decode_user
 
 MOST_CLASSES = 10_000
-"""Labels that differ more are kept as they are: names of so many classes would outgrow the data."""
+"""Largest number of different labels that become named classes: the names of more would outgrow the data."""
 
 
 class Labels:
@@ -70,7 +70,7 @@ def survey_file(path: Path, progress: Progress = no_progress) -> Survey:
     """Read a file's labels; holds one user's text, and the labels that differ.
 
     Raises DataError, naming file and user or byte, for what is not LEAF's format; x itself, which takes most of the
-    time, is only checked by whoever reads it.
+    time, is only checked by the code that reads it.
     """
     check_shared([path])
     labels, sizes = Labels(), {}

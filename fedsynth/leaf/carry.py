@@ -23,7 +23,7 @@ from fedsynth.system import copy_file, sync_file
 Output = tuple[FileStamp, AnyIndex]
 
 _BATCH = 1 << 16
-"""Bytes of text of users who are dealt with together."""
+"""Bytes of text of users who are processed together."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class CopyJob:
 
     @property
     def users(self) -> int:
-        """Number of users to deal with, for progress bars."""
+        """Number of users to process, for progress bars."""
         positions = [plan.picks.positions for plan in self.plans.values() if not isinstance(plan.picks, PooledUsers)]
         return len(_together(positions)) if positions else max(len(plan.picks) for plan in self.plans.values())
 
@@ -94,7 +94,7 @@ def _writer(path: Path, plan: FilePlan, source: Counts) -> LeafWriter:
 
 
 def _batches(sides: Sequence[_Side], sizes: Sequence[int]) -> Iterator[tuple[int, list[range]]]:
-    """Yield how many users are dealt with together, and their numbers on each side.
+    """Yield how many users are processed together, and their numbers on each side.
 
     Small users are many together, a large one is alone. Where there are several sides, all keep the source's order.
     """
@@ -172,7 +172,7 @@ def _write_masked(picks: MaskedUsers, part: range, samples: Mapping[int, RawUser
 
 
 def _copy(source: LeafIndex, path: Path, job: CopyJob) -> tuple[FileStamp, LeafIndex]:
-    """Copy the very file that was indexed, and whose sum is known: it is the same file before and after."""
+    """Copy exactly the file that was indexed, and whose sum is known: it is the same file before and after."""
     with SampleReader(source):
         copy_file(source.path, path)
         if job.sync:

@@ -20,7 +20,7 @@ _SLICE = 4 * BLOCK
 """The most bytes of one piece that are written at a time; smaller pieces are gathered to BLOCK bytes."""
 
 _WAITING = 16 * BLOCK
-"""Bytes that may wait to be written or hashed; one who brings more waits as well."""
+"""Bytes that may wait to be written or hashed; a caller that brings more waits as well."""
 
 
 class HashedFile:
@@ -33,7 +33,7 @@ class HashedFile:
     in memory until the last one is written: so there may be one such piece besides the one that is being made.
 
     Whatever goes wrong in a thread is raised by the next `write`, or by `close`: OSError, with the file's name, where
-    the disk fails; MemoryError also where no thread can be started. Nobody is kept waiting by it.
+    the disk fails; MemoryError also where no thread can be started. No caller is kept waiting by it.
     """
 
     def __init__(self, path: Path, *, hash_apart: bool = False) -> None:
@@ -134,7 +134,7 @@ class HashedFile:
                 raise self._error
 
     def _fail(self, error: BaseException) -> None:
-        """Keep the first error and wake the one who makes pieces."""
+        """Keep the first error and wake the caller that makes pieces."""
         if self._error is None:
             self._error = error
         with contextlib.suppress(MemoryError):

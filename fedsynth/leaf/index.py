@@ -32,7 +32,7 @@ class LeafWalk:
     """Walk through an open file once: what stands before the data, then the users, then what stands after them.
 
     Holds one user's text, the head, and the users' names and 16 bytes for each. Raises DataError, naming file and user
-    or byte, for what is not valid. What a user's text holds is for the caller to check, who tells `check_size`.
+    or byte, for what is not valid. What a user's text holds is for the caller to check, with `check_size`.
     """
 
     head: dict[str, Any]
@@ -98,7 +98,7 @@ class LeafWalk:
             self.order[name] = len(self.order)
             self.offsets.append(offset)
             self.sizes.append(len(text))
-            if self._num_samples is None or name in self._num_samples:  # else the end tells whether another is missing
+            if self._num_samples is None or name in self._num_samples:  # else the end shows if one is missing
                 yield name, offset, text
             small = len(text) < SMALL
             del text
@@ -107,13 +107,13 @@ class LeafWalk:
         self._finish()
 
     def pass_users(self) -> LeafWalk:
-        """Walk past all users to the end of the file, without a look at what they have."""
+        """Walk past all users to the end of the file, without reading their samples."""
         for _ in self.users_and_runs(find_run):
             pass
         return self
 
     def _run(self, read: Callable[[bytes], Run | None]) -> Run | None:
-        """Consume the run that comes next, if all in it is as it should be; what is not is looked at user by user."""
+        """Consume the run that comes next if all of it is valid; any other text is read user by user."""
         if self._num_samples is None or self._scanner.offset < self._run_again:
             return None
         text = self._scanner.ahead(b"]}", b', "', LONGEST)
@@ -131,7 +131,7 @@ class LeafWalk:
         return run
 
     def _is_new(self, run: Run, num_samples: dict[str, int]) -> bool:
-        """Whether a run's users are listed, come here alone, and have as many samples as the head says."""
+        """Whether a run's users are listed, appear here first, and have as many samples as the head says."""
         if not self._follow(run.names) and not (
             len(set(run.names)) == len(run.names) and self.order.keys().isdisjoint(run.names)
         ):

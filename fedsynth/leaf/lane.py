@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 PATIENCE = 0.5
-"""Seconds after which one who waits looks whether there is still something to wait for."""
+"""Seconds after which a waiting caller checks whether there is still something to wait for."""
 
 
 class Lane:
-    """A thread that does something with each thing put, in turn, until the end or an error, which it tells `fail`.
+    """A thread that does something with each thing put, in turn, until the end or an error, which it passes to `fail`.
 
     A simple queue can't be left locked by Ctrl-C. Memory may be too short to put the end, so it is flagged too.
     """

@@ -26,7 +26,7 @@ _MANY, _SMALL = 10_000, 4096
 
 @dataclass(frozen=True)
 class _Walked:
-    """What one walk through the file tells. offsets, sizes: [users], in the order of the head."""
+    """What one walk through the file finds. offsets, sizes: [users], in the order of the head."""
 
     offsets: array[int]
     sizes: array[int]
@@ -49,10 +49,10 @@ class LazyLeafFile:
     """One LEAF file. users, num_samples: [users], as its head has them.
 
     Opening reads what stands before the data, and the whole file only if users or num_samples stand after it, or if
-    users are so many and small that the head is much of the work. Asking for the first user walks through it once,
-    each user is read when asked for. Holds the head and 16 bytes a user; the file is never left open, so that threads
-    and processes may share this, and it pickles without the data. Raises DataError if the file is gone or not LEAF's,
-    or changes after it was opened.
+    users are many and so small that reading the head is much of the work. Asking for the first user walks through it
+    once, each user is read when asked for. Holds the head and 16 bytes a user; the file is never left open, so that
+    threads and processes may share this, and it pickles without the data. Raises DataError if the file is gone or not
+    LEAF's, or changes after it was opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -84,7 +84,7 @@ class LazyLeafFile:
         self._walk()
 
     def first_samples(self) -> tuple[list[Any], list[Any]] | None:
-        """Return x and y of the first user in the data who has samples, without looking for others; None: nobody has.
+        """Return x and y of the first user in the data with samples, without looking for others; None if there is none.
 
         Raises DataError for a file that is damaged before or there.
         """

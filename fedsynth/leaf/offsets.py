@@ -1,4 +1,4 @@
-"""Where users and samples are in a file, packed; of many users it is kept on disk while others are dealt with."""
+"""Where users and samples are in a file, packed; of many users it is kept on disk while others are processed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class LeafIndex:
     exact: bool = False
     """Whether the whole file is LEAF's text to the byte, as everything is that fedsynth wrote."""
     samples: SampleOffsets | None = None
-    """Where each sample is; None where nobody asked, and where not every user's text is standard."""
+    """Where each sample is; None where it was not asked for, and where not every user's text is standard."""
     state: FileState | None = None
     """What the file was when it was indexed, or written: `SampleReader` reads no other."""
 
@@ -74,15 +74,15 @@ class LeafIndex:
 
 @dataclass(frozen=True)
 class ShelvedIndex:
-    """An index on disk. num_samples: [users], which plans are made from; place: the file that has the rest."""
+    """An index on disk. num_samples: [users], which plans are made from; shelf_file: the file that has the rest."""
 
     path: Path
     num_samples: Sequence[int]
-    place: Path
+    shelf_file: Path
 
     def load(self) -> LeafIndex:
         """Return the index."""
-        found = _decode_shelved(self.place.read_bytes())
+        found = _decode_shelved(self.shelf_file.read_bytes())
         names = Names.unpacked(found.names, _array(found.ends, found.ends_type))
         order = range(len(names)) if found.data_order is None else _array(found.data_order)
         return LeafIndex(
@@ -131,10 +131,10 @@ def shelved(index: LeafIndex, shelf: Path | None) -> AnyIndex:
         exact=index.exact,
         state=None if state is None else (state.size, state.mtime_ns, state.inode, state.ctime_ns),
     )
-    place = shelf / f"{index.path.name}.{token_hex(4)}"
-    with naming(place), place.open("xb") as file:
+    shelf_file = shelf / f"{index.path.name}.{token_hex(4)}"
+    with naming(shelf_file), shelf_file.open("xb") as file:
         file.write(msgspec.msgpack.encode(content))
-    return ShelvedIndex(index.path, counts.num_samples, place)
+    return ShelvedIndex(index.path, counts.num_samples, shelf_file)
 
 
 def unshelved(index: AnyIndex) -> LeafIndex:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from fedsynth.leaf.names import Names
 
 NAMED = 10
-"""Users left out who are named."""
+"""The most dropped users whose names are recorded."""
 
 _DIGITS = bytes.maketrans(b"\0\1", b"01")
 _BYTES = bytes.maketrans(b"01", b"\0\1")
@@ -35,7 +35,7 @@ class Sized(Protocol):
 
 @dataclass(frozen=True)
 class Counts:
-    """The users of one file, as its head tells. users: [n] unique ids; num_samples: [n]; hierarchies: [n] or None."""
+    """The users of one file, as in its head. users: [n] unique ids; num_samples: [n]; hierarchies: [n] or None."""
 
     users: Sequence[str]
     num_samples: Sequence[int]
@@ -170,7 +170,7 @@ Picks = WholeUsers | MaskedUsers | PooledUsers
 class FilePlan:
     """One output file. num_samples: [users], as its head has them; picks: [users], how each is made.
 
-    first_name: the name of the first of new users, who are numbered; None for those who keep the name that they have.
+    first_name: the name of the first of new users, who are numbered; None for users that keep their names.
     """
 
     num_samples: Sequence[int]
@@ -185,9 +185,9 @@ class FilePlan:
 
     @classmethod
     def of_masks(cls, source: Sized, users: Sequence[int], mask: bytes) -> FilePlan:
-        """Return the plan of a file with samples of some users of the source. users: [n], 1 for each who is in it.
+        """Return the plan of a file with samples of some users of the source. users: [n], 1 for each user in it.
 
-        mask: one byte per sample of those who are, 1 or 0, one user after the other.
+        mask: one byte per sample of those users, 1 or 0, one user after the other.
         """
         sizes = list(compress(source.num_samples, users))
         picks = MaskedUsers.of(compress(range(len(users)), users), sizes, mask)
@@ -217,8 +217,8 @@ class StagePlan:
     """What a stage does. files: for each input file, in order, the output of each folder of the stage.
 
     The files' plans may be drawn as they are asked for, once and in order: only one of them need be held at a time.
-    users: how many are dealt with, more or less; left_out: file and position of the first `NAMED` users who could not
-    be, and num_left_out: how many these are.
+    users: about how many are processed; left_out: file and position of the first `NAMED` dropped users, those that the
+    stage could not process; num_left_out: the number of all dropped users.
     """
 
     files: Iterable[dict[str, FilePlan]]

@@ -135,7 +135,7 @@ def check_user(path: Path, name: str, offset: int, text: bytes, *, standard: boo
 class SampleReader:
     """Open an indexed file and hand out users. Keeps one user in memory.
 
-    Raises DataError, when it is opened and when it is left, if the file is not the very one that was indexed.
+    Raises DataError, when it is opened and when it is left, if the file is not the one that was indexed.
     """
 
     def __init__(self, index: LeafIndex) -> None:
@@ -153,7 +153,7 @@ class SampleReader:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         with self._file:
-            if kind is None or issubclass(kind, DataError):  # damage that comes from the change is no news
+            if kind is None or issubclass(kind, DataError):  # the change explains the damage
                 self._check_unchanged()
 
     def _check_unchanged(self) -> None:
@@ -239,7 +239,7 @@ class SampleReader:
 
 
 def _neighbours(users: Sequence[int], offsets: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Yield users in groups of those who follow each other in the file with not much between them."""
+    """Yield users in groups of neighbours in the file, with few bytes between their texts."""
     run: list[int] = []
     end = 0
     for user in users:

@@ -1,4 +1,4 @@
-"""Runs of small users in LEAF's own text, checked and found together; whatever is not plainly that is no run.
+"""Runs of small users in LEAF's own text, checked and found together; any other text is no run.
 
 A user of ten samples is a microsecond's work for the parser and ten for code that looks at one user at a time. A run is
 the text of neighbouring users, `, "0": {...}, "1": {...}`, as a file has it after another user.
@@ -38,7 +38,7 @@ _decode_list = msgspec.json.Decoder(list[RawSamples]).decode
 class Run:
     """Neighbouring users. offsets: [users] where the text of each starts, from where the run does; sizes: [users].
 
-    samples: [users], or empty where nobody looked at what users have.
+    samples: [users], or empty where users' samples were not read.
     """
 
     names: Sequence[str]
@@ -79,7 +79,7 @@ def read_run(text: bytes) -> Run | None:
 
 
 def find_run(text: bytes) -> Run | None:
-    """Return where the users of a run are, without a look at what they have; None unless that is plain to see.
+    """Return where the users of a run are, without reading their samples; None unless the text's form alone shows it.
 
     Each has six quotes, of three keys, and one pair of braces: then nothing else is a string, and nothing is nested in
     objects. Between the quotes stand `, `, the id, `: {`, `x`, x's value, `y` and y's value.
@@ -91,7 +91,7 @@ def find_run(text: bytes) -> Run | None:
     keys, xs, ys = pieces[1::6], pieces[4::6], pieces[6::6]
     if len(pieces) != 6 * users + 1 or not text.count(b"{") == text.count(b"}") == users:
         return None
-    if [pieces[place::6].count(key) for place, key in ((2, b": {"), (3, b"x"), (5, b"y"))] != [users] * 3:
+    if [pieces[offset::6].count(key) for offset, key in ((2, b": {"), (3, b"x"), (5, b"y"))] != [users] * 3:
         return None
     if not all(map(bytes.endswith, ys, repeat(b"}, "))):
         return None
@@ -105,7 +105,7 @@ def find_run(text: bytes) -> Run | None:
 
 
 def _laid_out(keys: Sequence[int], sizes: list[int]) -> tuple[list[int], list[int]]:
-    """Return where users' texts of these sizes start in a run that have keys of so many bytes, and the sizes."""
+    """Return where users' texts start in a run, and their sizes. keys: [users] bytes of each key; sizes: of each."""
     ends = accumulate(map(int.__add__, keys, sizes))
     before = range(_AROUND, _AROUND * (len(sizes) + 1), _AROUND)
     return list(map(int.__add__, map(int.__sub__, ends, sizes), before)), sizes

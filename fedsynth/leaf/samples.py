@@ -42,7 +42,7 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class MalformedError(Exception):
-    """A user's text is not what it should be. offset: the byte in the text, None where it is not in one place."""
+    """A user's text is not what it should be. offset: of the wrong byte in the text, None where it is no single one."""
 
     def __init__(self, problem: str, offset: int | None = None) -> None:
         super().__init__(problem)
@@ -200,7 +200,7 @@ def _reject_constant(name: str) -> Any:
 
 
 def _fail(text: bytes, error: msgspec.DecodeError) -> NoReturn:
-    """Translate msgspec's error. It stops at the first byte it can't use, which tells NaN and Infinity."""
+    """Translate msgspec's error. It stops at the first byte it can't use, which shows NaN and Infinity."""
     found = _BYTE.search(str(error))
     if found is None:
         raise MalformedError("text that ends too early", len(text)) from error

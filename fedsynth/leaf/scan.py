@@ -24,7 +24,7 @@ class Readable(Protocol):
     """What a scanner needs of a file."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to so many bytes from where the last ones ended, none at the end."""
+        """Return the next bytes, at most `size`, none at the end."""
 
 
 class Scanner:
@@ -90,9 +90,9 @@ class Scanner:
         return offset, text
 
     def ahead(self, ending: bytes, separator: bytes, most: int) -> bytes:
-        """Return the text from here to the last `ending` that `separator` follows, of at most so many bytes.
+        """Return the text from here to the last `ending` that `separator` follows, of at most `most` bytes.
 
-        Nothing is consumed, and b"" returned where there is none.
+        Consumes nothing; returns b"" where there is none.
         """
         if len(self._data) - self._at < most:
             self._refill()
@@ -100,7 +100,7 @@ class Scanner:
         return b"" if end < 0 else bytes(memoryview(self._data)[self._at : end + len(ending)])
 
     def skip(self, size: int) -> None:
-        """Consume so many bytes of what `ahead` returned."""
+        """Consume `size` bytes of what `ahead` returned."""
         self._at += size
 
     def end(self) -> None:

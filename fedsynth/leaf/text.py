@@ -45,7 +45,7 @@ def sample_texts(samples: NDArray[Any]) -> list[bytes]:
     """Return the text of each sample of an array [n, ...] of finite numbers, as `sample_pieces` writes it."""
     samples = _plain(samples)
     if samples.ndim != 2 or not samples.shape[1]:
-        return [_encode_samples(samples[place : place + 1]) for place in range(len(samples))]
+        return [_encode_samples(samples[row : row + 1]) for row in range(len(samples))]
     texts = []
     for start in range(0, len(samples), _ROWS):
         rows = encode_rows(samples[start : start + _ROWS])[1:-1].split(b"], [")

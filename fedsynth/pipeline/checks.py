@@ -62,8 +62,8 @@ def require_same_parameters(workspace: Workspace, stage: Stage) -> StageRecord:
 
 def outputs_changed(workspace: Workspace, record: StageRecord, folder: str) -> list[str]:
     """Return all in one of a stage's folders that is no longer as the stage left it, a few words for each."""
-    place = workspace.data_dir / folder
-    return differences(record.outputs, place, data_names(place))
+    path = workspace.data_dir / folder
+    return differences(record.outputs, path, data_names(path))
 
 
 def check_left(stage: Stage, after: Mapping[str, Mapping[str, int]], source: Path) -> None:

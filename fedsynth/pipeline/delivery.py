@@ -61,7 +61,7 @@ class Delivery:
         self.scratch = work / "scratch"
 
     def commit(self, files: Mapping[str, FileStamp]) -> None:
-        """Let the folder appear. files: what it holds, by path. Raises StageError if that is not so any more."""
+        """Move the folder to its path. files: what it holds, by path. Raises StageError if that is not so any more."""
         made = {path: MadeFile(stamp.size, stamp.md5) for path, stamp in sorted(files.items())}
         write_text(self.new / self._record, to_text(DeliveryRecord(FORMAT, made)) + "\n")
         _check_sizes(self.new, made, self._record)
@@ -76,7 +76,7 @@ class Delivery:
         sync_folder(self._out.parent)
 
     def recover(self) -> None:
-        """Take back what did not happen, and delete what is done with; what no run made is kept, as `NAME.kept`."""
+        """Undo what was not committed, and delete what is done with; what no run made is kept, as `NAME.kept`."""
         discard(self._gone)
         if not os.path.lexists(self._old):
             return
@@ -171,7 +171,7 @@ def require_own(folder: Path, record: str = RECORD) -> None:
         raise StageError(f"{folder}: not made by `fedsynth export`, {way_out}") from error
     except (ValueError, TypeError, RecursionError) as error:
         raise StageError(
-            f"{folder / record}: damaged ({error}), so nothing tells who made that folder, {way_out}"
+            f"{folder / record}: damaged ({error}), so nothing tells what made that folder, {way_out}"
         ) from error
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

@@ -131,11 +131,11 @@ class Draft:
         self._texts[name] = text
 
     def sync(self, path: Path) -> None:
-        """Take a finished file of the draft that nobody synced yet, to do so meanwhile."""
+        """Take a finished file of the draft that is not synced yet, to sync it meanwhile."""
         self._syncing.add(path)
 
     def abandon(self) -> None:
-        """Leave off."""
+        """Stop syncing: the draft is not wanted any more."""
         self._syncing.abandon()
 
     def add_record(self, record: StageRecord) -> None:
@@ -198,13 +198,13 @@ def read_change(committed: Path, meta: Path) -> Change:
 
 
 def _problem(committed: Path, meta: Path, change: Change) -> str:
-    """Return what is wrong with a commit's files, "" if nothing is; what was moved into place already is not there.
+    """Return what is wrong with a commit's files, "" if nothing; what was moved already is not there any more.
 
     A link could lead out of the data folder, and what is behind it would be moved or deleted.
     """
-    for place in (committed, committed / "folders", committed / "replaced", meta / MAKING):
-        if place.is_symlink():
-            return f"{place} is a link"
+    for path in (committed, committed / "folders", committed / "replaced", meta / MAKING):
+        if path.is_symlink():
+            return f"{path} is a link"
     for old in (committed / "replaced").iterdir():
         if old.name not in (*change.folders, *change.removed):
             return f"{old} is not part of it"
@@ -216,9 +216,9 @@ def _problem(committed: Path, meta: Path, change: Change) -> str:
         if changed or not change.outputs(name):
             return changed[0] if changed else f"{name} is empty"
     for file in change.meta:
-        place = meta / MAKING / file.name
-        if place.is_symlink() or (place.exists() and _described(place) != file):
-            return f"{place} has changed"
+        path = meta / MAKING / file.name
+        if path.is_symlink() or (path.exists() and _described(path) != file):
+            return f"{path} has changed"
     return ""
 
 

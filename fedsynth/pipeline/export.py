@@ -88,7 +88,7 @@ def export_folders(
 
     Reads each file twice: its labels, then all of it. The same data gives the same bytes, whatever the workers. Holds
     one user's text and values per file at work, a megabyte of rows, and a name, a size and a cluster for each user.
-    overwrite: replace what an earlier export made there. commands: tells the command lines of stages. Raises
+    overwrite: replace what an earlier export made there. commands: gives the command lines of stages. Raises
     StageError for a folder that is missing or stale, and for what is in the way; DataError for files that are damaged,
     samples that the format can't hold, and data that changes meanwhile; EngineError where pyarrow is not installed.
     """
@@ -117,16 +117,16 @@ def _writer(wish: ExportWish, folders: Sequence[ExportFolder], engine: Engine, b
 
 def _refuse_within(data_dir: Path, folders: Sequence[Path], out: Path) -> None:
     """Raise UsageError for a folder that is one of the data's own, or in one of them."""
-    place = settled(out).resolve()
+    resolved = settled(out).resolve()
     own = [data_dir / name for name in FOLDERS]
     for folder in (*own, *folders):
-        if folder.resolve() in (place, *place.parents):
+        if folder.resolve() in (resolved, *resolved.parents):
             raise UsageError(f"{out}: is in {folder}, which is for LEAF's files; name another folder")
-    if place in data_dir.resolve().parents or place == data_dir.resolve():
+    if resolved in data_dir.resolve().parents or resolved == data_dir.resolve():
         raise UsageError(f"{out}: holds the data that is to be exported; name another folder")
 
 
 def _notes(folder: ExportFolder) -> list[str]:
     empty = sum(not size for size in folder.num_samples)
-    lacking = [f"{folder.path}: {counted(empty, 'user')} without samples left out"] if empty else []
+    lacking = [f"{folder.path}: dropped {counted(empty, 'user')} without samples"] if empty else []
     return [*([folder.origin.note] if folder.origin.note else []), *lacking]

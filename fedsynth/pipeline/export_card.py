@@ -91,5 +91,5 @@ def _split(measured: MeasuredFolder, tables: Mapping[str, FileStamp], pictures: 
         stages=folder.stages,
         table=table_lines(measured.measures),
         pictures=pictures,
-        note="" if folder.origin.stages else "Nothing tells where this data is from.",
+        note="" if folder.origin.stages else "It is not known where this data is from.",
     )

@@ -39,11 +39,11 @@ class Numbered:
         stamps: dict[str, FileStamp] = {}
         labels: list[Counter[int]] = [Counter() for _ in users]
         for folder in self.folders:
-            place = delivery.new / folder.name
-            place.mkdir()
+            side = delivery.new / folder.name
+            side.mkdir()
             jobs = [
                 NumberedJob(
-                    one.path, place, {user: numbers[user] for user in one.users if user in numbers}, codes, self.dtype
+                    one.path, side, {user: numbers[user] for user in one.users if user in numbers}, codes, self.dtype
                 )
                 for one in folder.surveys
             ]
@@ -91,7 +91,7 @@ class Numbered:
         return alpha if isinstance(alpha, int | float) else None
 
     def _ours(self, users: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-        """Return what PFLlib does not ask for: who its users are, and what made them."""
+        """Return what PFLlib does not ask for: the ids of its users, and what made them."""
         truth = self.folders[0].truth
         made = {
             "version": __version__,

@@ -1,4 +1,4 @@
-"""The folders that are exported: where they are from, who is in them, and what labels there are."""
+"""The folders that are exported: where they are from, their users, and their labels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fedsynth.truth import NoTruth, Truth, find_truth
 USUAL = (TRAIN, VAL, TEST)
 """What is exported unless folders are named, as far as it is there."""
 _DENSE = 1_000
-"""So many classes are named whatever the labels are; of more, at least half must be there."""
+"""Up to this number of classes all are named whatever the labels are; of more, at least half must be there."""
 
 
 @dataclass(frozen=True)

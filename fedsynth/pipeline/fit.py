@@ -1,4 +1,4 @@
-"""A size-and-label twin: parameters of `shifts` that give users of the same sizes, labels and places as a folder's.
+"""A size-and-label twin: parameters of `shifts` that give users of the same sizes, labels and means as a folder's.
 
 It claims nothing about concepts: nobody knows the true models of real data, so all of the twin's users share one.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsynth.engine import INLINE, Engine
-from fedsynth.errors import DataError, UsageError
+from fedsynth.errors import DataError, UsageError, named
 from fedsynth.pipeline.levels import FeatureLevels, count_labels, label_levels, quantity_levels
 from fedsynth.pipeline.run import Bar, no_bar
 from fedsynth.pipeline.stats import Description, describe
@@ -40,10 +40,10 @@ FITTED = (
 )
 MOST_SEEDS = 3
 TOLERANCE = 0.005
-"""Beyond which a fitted level is said to be out of reach."""
+"""Difference from the level beyond which a fitted one is reported as out of reach."""
 
 NO_CONCEPTS = "a twin's concepts mean nothing, all users share one"
-MAY_IDENTIFY = "exact sizes may identify users: give command and sizes to those alone who may know them"
+MAY_IDENTIFY = "exact sizes may identify users: share command and sizes only with people who may know them"
 _ROUNDS = 3
 _MOST_SHIFT = 1 - 1e-6
 
@@ -101,15 +101,15 @@ def fit(
 ) -> Fit:
     """Fit a twin to a folder of LEAF files whose labels are classes, and measure it with `seeds` seeds, 1 to 3.
 
-    Sizes: the lognormal law of `shifts` in the folder's bounds, of its mean and its Gini coefficient; or exact_sizes,
-    the very sizes of the folder's users, sorted. Labels: as many
+    Sizes: the lognormal distribution of `shifts` in the folder's bounds, of its mean and its Gini coefficient; or,
+    with exact_sizes, the sizes of the folder's users themselves, sorted. Labels: as many
     classes, falling geometrically in frequency to the same entropy, and the concentration that gives the same
     `label.jensen_shannon`. Features: as many, of the same mean share of variance between users. Nothing is written;
     holds what `describe` does, and one user of the twin.
     Raises DataError if labels are no classes, UsageError for what `shifts` has no parameters for.
     """
     if not 1 <= seeds <= MOST_SEEDS:
-        raise UsageError(f"seeds is {seeds}, expected 1 to {MOST_SEEDS}")
+        raise UsageError(f"{named('seeds')} is {seeds}, expected 1 to {MOST_SEEDS}")
     real = describe(folder, engine=engine, bar=bar)
     measures = real.measures
     if measures is None or measures.labels is None:
@@ -204,8 +204,8 @@ class _Fitter:
         """Turn label_alpha until the labels drawn say as much of their users; inf where chance alone says more."""
         sizes = Ingredients(self.parameters).sizes(range(self.parameters.num_tasks))
 
-        def level(place: float) -> float:
-            changed = replace(self.parameters, label_alpha=_alpha(place))
+        def level(point: float) -> float:
+            changed = replace(self.parameters, label_alpha=_alpha(point))
             return label_levels(count_labels(changed, sizes))["label.jensen_shannon"]
 
         asked = self._real["label.jensen_shannon"]
@@ -226,9 +226,9 @@ class _Fitter:
         self.parameters = replace(self.parameters, **short)  # type: ignore[arg-type]
 
 
-def _alpha(place: float) -> float:
-    """Return the concentration at a place in [0, 1], from inf down to the least, evenly in logarithms."""
-    return float("inf") if place == 0 else MOST_ALPHA * (LEAST_ALPHA / MOST_ALPHA) ** place
+def _alpha(point: float) -> float:
+    """Return the concentration at a point in [0, 1], from inf down to the least, evenly in logarithms."""
+    return float("inf") if point == 0 else MOST_ALPHA * (LEAST_ALPHA / MOST_ALPHA) ** point
 
 
 def _imbalance(totals: NDArray[np.int64]) -> float:
@@ -249,13 +249,13 @@ def _imbalance(totals: NDArray[np.int64]) -> float:
 def _deciding(dims: int, classes: int, share: float) -> int:
     """Return how many dimensions decide the class: a third, fewer where the others can't bear the share alone.
 
-    At least as many as there are classes, so that each is that of some place.
+    At least as many as there are classes, so that each class is that of some samples.
     """
     return max(2, classes, min(dims // 3, int(dims * (1 - share))))
 
 
 def _measure(parameters: ShiftsParameters, progress: Any) -> dict[str, Any]:
-    """Return the measures of a twin that is drawn and never written; those of concepts are left out."""
+    """Return the measures of a twin that is drawn and never written; those of concepts are skipped."""
     stream, users = open_stream(Dataset(parameters)), range(parameters.num_tasks)
     sizes = stream.sizes_of(users)
     meter = Meter(sizes, None, no_truth=NO_CONCEPTS, names=[str(user) for user in users])

@@ -74,8 +74,8 @@ def generate_levels(
     """Turn the knobs until all levels are as asked, then generate; without targets just generate, see there.
 
     given: parameters set by hand, which stay; command: what makes the same without solving, for the manifest; solving:
-    opened meanwhile, gives what is told of it. Raises UsageError for levels that can't be had, and StageError for data
-    in the way, before all else that takes time.
+    opened meanwhile, gives what to call with its progress. Raises UsageError for levels that can't be reached, and
+    StageError for data in the way, before all else that takes time.
     """
     if not targets:
         stage = generate(data_dir, dataset, overwrite=overwrite, engine=engine, bar=bar)

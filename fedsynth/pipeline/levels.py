@@ -1,6 +1,6 @@
 """What `stats` will say of data that isn't written: the measures of what parameters of `shifts` give.
 
-Each kind is measured from the ingredients that it hangs on alone: sizes from sizes, labels from counts, concepts from
+Each kind is measured only from the ingredients that it depends on: sizes from sizes, labels from counts, concepts from
 the probe, features from users' means. The functions that measure are those of stats/.
 """
 
@@ -84,7 +84,7 @@ class ConceptLevels:
         self._shares: dict[int, Floats] = {}
 
     def levels(self, parameters: ShiftsParameters) -> Levels:
-        """Return the disagreements, and nothing of noise. Those that do not apply, as there is one cluster or one user,
+        """Return the disagreements, without label noise. Those that do not apply, as there is one cluster or one user,
         are missing."""
         draw = Ingredients(parameters)
         # Zeros of which most are never written, so that they take no memory.

@@ -1,4 +1,4 @@
-"""The measures of users in memory, who need no files."""
+"""The measures of users in memory, without any files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def measure_users(users: Mapping[Any, Any], *, features: bool = True, bar: Bar =
     """Return LEAF's statistics of users, and the measures by their keys, as for a folder with the same users.
 
     users: by name, each their labels [n], a tuple (x, y), x [n, ...], or a dataset with features and labels: arrays,
-    tensors or lists. Each is asked for twice, and one held at a time. Measures that need x are left out where a user
+    tensors or lists. Each is asked for twice, and one held at a time. Measures that need x are skipped where a user
     has labels alone, and without `features`. Raises DataError if there are no users, or x and y differ in length;
-    UsageError for users who are something else.
+    UsageError for users that are anything else.
     """
     if not users:
         raise DataError("there are no users to measure, expected one or more; name data that has some")

@@ -1,4 +1,4 @@
-"""The other step that makes all_data: somebody's own samples, dealt to users."""
+"""The other step that makes all_data: somebody's own samples, assigned to users."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fedsynth.engine import INLINE, Engine
 from fedsynth.errors import StageError, UsageError, named
 from fedsynth.partitioners.assign import assign, assign_naturally
 from fedsynth.pipeline.checks import outputs_changed
-from fedsynth.pipeline.partition_files import Dealt, write_assignment, write_data
+from fedsynth.pipeline.partition_files import Partition, write_assignment, write_data
 from fedsynth.pipeline.partition_levels import Reached, solve_levels, with_levels
 from fedsynth.pipeline.run import Bar, StageResult, no_bar
 from fedsynth.pipeline.wish import Wish, read_columns
@@ -43,8 +43,8 @@ class PartitionResult:
     path: Path
 
 
-def _nobody(text: str) -> None:
-    """Tell nobody."""
+def _ignore(text: str) -> None:
+    """Ignore what is being done."""
 
 
 def partition_source(
@@ -54,16 +54,16 @@ def partition_source(
     overwrite: bool = False,
     engine: Engine = INLINE,
     bar: Bar = no_bar,
-    tell: Tell = _nobody,
+    tell: Tell = _ignore,
 ) -> PartitionResult:
-    """Deal the samples of a source to users: all_data, `meta/truth.npz` and `meta/assignment.npz`, all or none.
+    """Assign the samples of a source to users: all_data, `meta/truth.npz` and `meta/assignment.npz`, all or none.
 
     Data that is there already is kept if it was made of the same source with the same parameters. Reads the source
     twice: labels, then samples, which go to temporary files in the data folder, as large as they are as numbers.
-    Memory: labels and their order, up to 70 bytes a sample while they are dealt, then some batches of 8 MB and the
+    Memory: labels and their order, up to 70 bytes a sample while they are assigned, then some batches of 8 MB and the
     samples of some users, about 30 MB or the largest user. tell: told what is being done. Raises StageError if other
     data is there and not to be overwritten, BusyError if another run is at work, DataError for a source that is
-    damaged or changes meanwhile, UsageError for what can't be had of it.
+    damaged or changes meanwhile, UsageError for a wish that it can't fulfil.
     """
     if not wish.assignment_only:
         _refuse_own(data_dir, wish.source)
@@ -72,8 +72,8 @@ def partition_source(
         path = workspace.meta_dir / ASSIGNMENT_FILE
         if wish.assignment_only and workspace.manifest.stages.get(_STAGE) is not None:
             raise StageError(
-                f"{path}: tells who has which row in {data_dir / ALL_DATA}; for another assignment name another folder "
-                f"with {named('data_dir')}"
+                f"{path}: has the user of each row in {data_dir / ALL_DATA}; for another assignment name another "
+                f"folder with {named('data_dir')}"
             )
         if in_use(data_dir / ALL_DATA) and not overwrite and not wish.assignment_only:
             record = _require_same(workspace, wish)
@@ -96,21 +96,21 @@ def _make(workspace: Workspace, wish: Wish, engine: Engine, bar: Bar, tell: Tell
     source = open_source(wish.source)
     with workspace.draft([] if wish.assignment_only else [ALL_DATA]) as draft:
         with standing_still(source.files):
-            dealt = _deal(source, wish, bar, tell)
-            tell("summing up the source")
+            partition = _assign_samples(source, wish, bar, tell)
+            tell("computing the source's checksums")
             sums = [SourceRecord.of(file, stamp_file(file)) for file in source.files]
-            write_assignment(draft.meta_file(ASSIGNMENT_FILE), dealt, sums)
-            files = {} if wish.assignment_only else write_data(draft, source, dealt, engine, bar)
-        record = None if wish.assignment_only else _record(workspace, dealt, files, sums)
+            write_assignment(draft.meta_file(ASSIGNMENT_FILE), partition, sums)
+            files = {} if wish.assignment_only else write_data(draft, source, partition, engine, bar)
+        record = None if wish.assignment_only else _record(workspace, partition, files, sums)
         if record is not None:
             draft.add_record(record)
         workspace.commit(draft)
     stage = None if record is None else StageResult(record, kept=False, notes=workspace.notes())
-    counts = len(dealt.found.users), len(dealt.found.user_of)
-    return PartitionResult(stage, dealt.reached, *counts, workspace.meta_dir / ASSIGNMENT_FILE)
+    counts = len(partition.found.users), len(partition.found.user_of)
+    return PartitionResult(stage, partition.reached, *counts, workspace.meta_dir / ASSIGNMENT_FILE)
 
 
-def _deal(source: Source, wish: Wish, bar: Bar, tell: Tell) -> Dealt:
+def _assign_samples(source: Source, wish: Wish, bar: Bar, tell: Tell) -> Partition:
     with bar("read labels", 0) as progress:
         columns = read_columns(source, wish, progress)
     reached: Sequence[Reached] = []
@@ -118,7 +118,7 @@ def _deal(source: Source, wish: Wish, bar: Bar, tell: Tell) -> Dealt:
         tell("looking for the levels that are asked for")
         reached = solve_levels(columns.by, columns.classes, wish.request, wish.targets)
     request = with_levels(wish.request, reached)
-    tell("dealing")
+    tell("assigning samples to users")
     classes = columns.classes or columns.by
     if columns.names is not None:
         found = assign_naturally(columns.names, classes, request)
@@ -128,22 +128,22 @@ def _deal(source: Source, wish: Wish, bar: Bar, tell: Tell) -> Dealt:
         raise UsageError(
             f"{named('num_shards')} is {wish.num_shards}, expected 1 to the number of users, {len(found.users)}"
         )
-    return Dealt(replace(wish, request=request), columns, found, reached)
+    return Partition(replace(wish, request=request), columns, found, reached)
 
 
 def _record(
-    workspace: Workspace, dealt: Dealt, files: Mapping[str, FileStamp], sources: Sequence[SourceRecord]
+    workspace: Workspace, partition: Partition, files: Mapping[str, FileStamp], sources: Sequence[SourceRecord]
 ) -> StageRecord:
     folder = workspace.data_dir / ALL_DATA
     return StageRecord(
         stage=_STAGE,
         fedsynth=__version__,
-        parameters=dealt.recorded,
-        seed=dealt.wish.request.seed,
+        parameters=partition.recorded,
+        seed=partition.wish.request.seed,
         inputs=[],
         outputs=[FileRecord.of(folder / name, stamp) for name, stamp in files.items()],
         before=None,
-        after={ALL_DATA: {"users": len(dealt.found.users), "samples": len(dealt.found.user_of)}},
+        after={ALL_DATA: {"users": len(partition.found.users), "samples": len(partition.found.user_of)}},
         sources=sources,
     )
 
@@ -161,7 +161,7 @@ def _require_same(workspace: Workspace, wish: Wish) -> StageRecord:
     different = sorted(key for key in asked.keys() | there.keys() if there.get(key) != asked.get(key))
     if different:
         found, wanted = (
-            ", ".join(f"{named(key)} {values.get(key, 'left out')}" for key in different) for values in (there, asked)
+            ", ".join(f"{named(key)} {values.get(key, 'not given')}" for key in different) for values in (there, asked)
         )
         raise StageError(f"{folder}: exists, made with {found}, but {wanted} was asked for; {way_out}")
     changed = outputs_changed(workspace, record, ALL_DATA)

@@ -1,4 +1,4 @@
-"""Write what a partition decided: the users' files, the truth about them, and who has which row."""
+"""Write what a partition decided: the users' files, the truth about them, and each row's user."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from fedsynth.truth import PARTITIONED, TruthWriter
 
 
 @dataclass(frozen=True)
-class Dealt:
+class Partition:
     """Everything that is decided. wish: with the knobs that were found."""
 
     wish: Wish
@@ -48,14 +48,14 @@ class Dealt:
         return {**self.wish.recorded, **found, **({"label_names": list(names)} if names else {})}
 
 
-def write_data(draft: Draft, source: Source, dealt: Dealt, engine: Engine, bar: Bar) -> dict[str, FileStamp]:
+def write_data(draft: Draft, source: Source, partition: Partition, engine: Engine, bar: Bar) -> dict[str, FileStamp]:
     """Write all_data and the truth; return the files' stamps by name."""
-    found, num_shards = dealt.found, dealt.wish.num_shards
+    found, num_shards = partition.found, partition.wish.num_shards
     bounds = [len(found.users) * shard // num_shards for shard in range(num_shards + 1)]
     folder = draft.add_folder(ALL_DATA)
     sizes = found.num_samples.tolist()
     with _passing(draft.root / "spill") as passing:
-        spill = _spill(passing, source, dealt, bounds[1:], bar)
+        spill = _spill(passing, source, partition, bounds[1:], bar)
         parts = [range(*pair) for pair in itertools.pairwise(bounds)]
         jobs = [
             PartJob(folder / name, found.users[part.start : part.stop], sizes[part.start : part.stop], spilled)
@@ -67,16 +67,16 @@ def write_data(draft: Draft, source: Source, dealt: Dealt, engine: Engine, bar: 
             for job, stamp in zip(jobs, results, strict=True):
                 stamps[job.path.name] = stamp
                 job.spilled.delete()
-    _write_truth(draft.meta_file(TRUTH_FILE), dealt, list(stamps.values()))
+    _write_truth(draft.meta_file(TRUTH_FILE), partition, list(stamps.values()))
     return stamps
 
 
-def _spill(folder: Path, source: Source, dealt: Dealt, ends: Sequence[int], bar: Bar) -> Spill:
+def _spill(folder: Path, source: Source, partition: Partition, ends: Sequence[int], bar: Bar) -> Spill:
     """Read the samples and sort them roughly by user."""
-    samples, user_of = dealt.columns.samples, dealt.found.user_of
+    samples, user_of = partition.columns.samples, partition.found.user_of
     assert samples is not None  # read_columns chose them: they are wanted
-    labels = _Labels(dealt)
-    spill = Spill(folder, dealt.found.num_samples, ends, labels.dtype)
+    labels = _Labels(partition)
+    spill = Spill(folder, partition.found.num_samples, ends, labels.dtype)
     row = 0
     with bar("read samples", len(user_of)) as progress:
         for batch in source.batches(samples.names):
@@ -95,9 +95,9 @@ def _spill(folder: Path, source: Source, dealt: Dealt, ends: Sequence[int], bar:
 class _Labels:
     """What is written as y, after exchanges of labels: made for some rows at a time."""
 
-    def __init__(self, dealt: Dealt) -> None:
-        self._columns, self._found = dealt.columns, dealt.found
-        classes = dealt.columns.classes
+    def __init__(self, partition: Partition) -> None:
+        self._columns, self._found = partition.columns, partition.found
+        classes = partition.columns.classes
         self._values = None if classes is None else class_labels(classes)
         self.dtype = np.dtype(np.float64 if self._values is None else np.int64)
 
@@ -113,33 +113,34 @@ class _Labels:
         return labels
 
 
-def write_assignment(path: Path, dealt: Dealt, sources: Sequence[SourceRecord]) -> None:
-    """Write who has which row: user_of [rows], positions in users [users]; and what was asked, of which files."""
-    found = dealt.found
+def write_assignment(path: Path, partition: Partition, sources: Sequence[SourceRecord]) -> None:
+    """Write each row's user: user_of [rows], positions in users [users]; and what was asked, of which files."""
+    found = partition.found
     arrays: dict[str, Any] = {
         "users": np.array(found.users, np.str_),
         "user_of": found.user_of,
-        "parameters": np.array(json.dumps(dealt.recorded, sort_keys=True)),
+        "parameters": np.array(json.dumps(partition.recorded, sort_keys=True)),
         "source_files": np.array([source.path for source in sources]),
         "source_md5": np.array([source.md5 for source in sources]),
     }
     if found.clusters is not None and found.swaps is not None:
-        assert dealt.columns.classes is not None  # labels that are exchanged are classes
-        arrays |= {"cluster": found.clusters, "swaps": found.swaps, "class_labels": class_labels(dealt.columns.classes)}
+        classes = partition.columns.classes
+        assert classes is not None  # labels that are exchanged are classes
+        arrays |= {"cluster": found.clusters, "swaps": found.swaps, "class_labels": class_labels(classes)}
     with naming(path):
         np.savez(path, **arrays)
 
 
-def _write_truth(path: Path, dealt: Dealt, data: Sequence[FileStamp]) -> None:
+def _write_truth(path: Path, partition: Partition, data: Sequence[FileStamp]) -> None:
     """Write what is true of the users: their clusters, and how each exchanges labels; there are no models."""
-    found = dealt.found
-    parameters = {key: value for key, value in dealt.recorded.items() if key in _TRUE}
+    found = partition.found
+    parameters = {key: value for key, value in partition.recorded.items() if key in _TRUE}
     shared: dict[str, Any] = {}
     with TruthWriter(path, len(found.users)) as truth:
-        if found.clusters is not None and found.swaps is not None and dealt.columns.classes is not None:
+        if found.clusters is not None and found.swaps is not None and partition.columns.classes is not None:
             for cluster in found.clusters.tolist():
                 truth.add({"cluster": cluster})
-            shared = {"swaps": found.swaps, "class_labels": class_labels(dealt.columns.classes)}
+            shared = {"swaps": found.swaps, "class_labels": class_labels(partition.columns.classes)}
             sizes = np.bincount(found.clusters, minlength=len(found.swaps))
             parameters["prob_clusters"] = (sizes / sizes.sum()).tolist()
         parameters = {"model": PARTITIONED, **parameters}

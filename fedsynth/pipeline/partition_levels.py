@@ -45,7 +45,7 @@ _ALPHAS = math.log(1e-4), math.log(1e6)
 _MOST_SIGMA = 8.0
 _START: Mapping[str, Any] = {"sigma": 0.0, "alpha": 1.0, "classes": 1, "shards": 1}
 _SMALL_STEP = 0.02
-"""Of the search, as a share of the tolerance: how near is near enough to stop."""
+"""Distance from the level at which the search stops, as a share of the tolerance."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def solve_levels(by: Column, labels: Column | None, request: Request, targets: S
     """Return the levels that knobs were found for, and the knobs. Holds what a partition does.
 
     Every target has a knob of its own; those that the request has are only where the others start. Raises UsageError
-    for a measure that no knob of the scheme moves, for two targets of one knob, and for levels that can't be had,
-    saying which ones can.
+    for a measure that no knob of the scheme moves, for two targets of one knob, and for levels that can't be
+    reached, naming those that can.
     """
     knobs = choose_knobs(targets, request.scheme)
     if not knobs:
@@ -136,8 +136,8 @@ def _search(
     make, low, high = _scale(knob, request, by)
     asked: dict[float, float] = {}
 
-    def rising(place: float) -> float:
-        value = make(place)
+    def rising(point: float) -> float:
+        value = make(point)
         if value not in asked:
             asked[value] = measure(replace(request, **{knob: value}), target.measure)
         return sign * asked[value]
@@ -156,26 +156,26 @@ def _search(
 
 
 def _scale(knob: str, request: Request, by: Column) -> tuple[Callable[[float], Any], float, float]:
-    """Return how a place on a line gives the knob, and the line's ends: from users who are alike to others."""
+    """Return how a point on a line gives the knob, and the line's ends: from users who are alike to others."""
     if knob == "sigma":
         return float, 0.0, _MOST_SIGMA
     if knob == "alpha":
-        return lambda place: math.exp(-place), -_ALPHAS[1], -_ALPHAS[0]
+        return lambda point: math.exp(-point), -_ALPHAS[1], -_ALPHAS[0]
     if knob == "classes":
         least = -(-len(by.values) // _num_users(request))
         most = int(by.totals.min()) * len(by.values) // _num_users(request)
-        return lambda place: -round(place), -float(max(1, min(len(by.values), most))), -float(max(1, least))
+        return lambda point: -round(point), -float(max(1, min(len(by.values), most))), -float(max(1, least))
     most = max(1, min(200, len(by.codes) // _num_users(request)))
-    return lambda place: max(1, round(math.exp(-place))), -math.log(most), 0.0
+    return lambda point: max(1, round(math.exp(-point))), -math.log(most), 0.0
 
 
 def _per_user(table: LabelTable, name: str) -> float:
-    some = table.sizes > 0
+    nonempty = table.sizes > 0
     if name == "label.classes_per_user":
-        return float(len(table.users) / some.sum())
+        return float(len(table.users) / nonempty.sum())
     largest = np.zeros(len(table.sizes))
     np.maximum.at(largest, table.users, table.counts)
-    return float((largest[some] / table.sizes[some]).mean())
+    return float((largest[nonempty] / table.sizes[nonempty]).mean())
 
 
 def _table(user_of: UserOf, ordered: Column | None, request: Request) -> LabelTable:

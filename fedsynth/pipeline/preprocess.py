@@ -16,7 +16,7 @@ from fedsynth.pipeline.workspace import Workspace, open_workspace
 from fedsynth.records.layout import STAGE_FOLDERS
 
 Report = Callable[[StageResult], None]
-"""Told what became of a stage, when it has."""
+"""Called with the result of each stage, once there is one."""
 
 
 @dataclass(frozen=True)

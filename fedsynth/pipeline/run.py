@@ -29,7 +29,7 @@ Bar = Callable[[str, int], AbstractContextManager[Progress]]
 
 
 def no_bar(what: str, users: int) -> AbstractContextManager[Progress]:
-    """Show nothing."""
+    """Ignore the progress."""
     return nullcontext(no_progress)
 
 
@@ -44,7 +44,7 @@ class StageResult:
 
 @dataclass(frozen=True)
 class _Input:
-    """A file that a stage reads. record: as the manifest is to have it, also before it is in place."""
+    """A file that a stage reads. record: as the manifest is to have it, also before the file is in its folder."""
 
     record: FileRecord
     index: AnyIndex
@@ -52,7 +52,7 @@ class _Input:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A stage that is made and not in place yet. stack: ends its draft."""
+    """A stage that is made and not committed yet. stack: ends its draft."""
 
     draft: Draft
     result: StageResult
@@ -134,7 +134,7 @@ class StageRunner:
         return result
 
     def _drafted(self) -> dict[str, Path]:
-        """Return the folders that were made and are not in place yet."""
+        """Return the folders that were made and are not committed yet."""
         draft = self._draft if self._waiting is None else self._waiting.draft
         return {} if draft is None else draft.folders
 
@@ -155,7 +155,7 @@ class StageRunner:
 
     def _make(self, stage: Stage, source: Path, draft: Draft) -> StageRecord:
         paths = json_files(source)
-        # Of one file the samples' places come along with the check. Those of many would be too much to hold at once.
+        # Of one file the check also gives the samples' offsets. Those of many files would be too much to hold at once.
         inputs = self._read_inputs(paths, samples=stage.pools and len(paths) == 1)
         seed = _seed(stage)
         plan = stage.plan([file.index for file in inputs], random.Random(seed))
@@ -180,7 +180,7 @@ class StageRunner:
         return record
 
     def _read_inputs(self, paths: Sequence[Path], *, samples: bool) -> list[_Input]:
-        """Index and check the files that this run did not write itself; samples: their samples' places too."""
+        """Index and check the files that this run did not write itself; samples: their samples' offsets too."""
         unread = [path for path in paths if path not in self._written]
         known = [self._workspace.manifest.find(path) for path in unread]
         jobs = [
@@ -197,7 +197,7 @@ class StageRunner:
     def _carry_out(
         self, stage: Stage, plan: StagePlan, inputs: Sequence[_Input], draft: Draft
     ) -> tuple[list[FileRecord], dict[str, dict[str, int]]]:
-        """Write all files; return what they will be once in place, and the users and samples of each folder.
+        """Write all files; return their records once committed, and the users and samples of each folder.
 
         A file's plan is drawn when a worker is free for it, so that few of them are held at a time.
         """

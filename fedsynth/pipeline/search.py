@@ -1,4 +1,4 @@
-"""Where a knob is looked for, and what stands at each place there."""
+"""The range in which a knob is searched, and the parameter at each point of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fedsynth.targets import Found, find_knob
 
 @dataclass(frozen=True)
 class Search:
-    """Where a knob is looked for. turn: from a place in [low, high] to the parameter; rising: as the level does."""
+    """Where a knob is searched. turn: from a point in [low, high] to the parameter; rising: as the level does."""
 
     low: float
     high: float
@@ -27,17 +27,17 @@ class Search:
         """A search of many small steps: for levels that rise at first, and then no more."""
         return replace(self, start=self.low, width=(self.high - self.low) / 128)
 
-    def value(self, place: float) -> float:
-        """Return the parameter at a place, in so few digits that the command line that says the same is short."""
-        value = self.turn(place)
-        return value if place in (self.low, self.high) else float(f"{value:.9g}")
+    def value(self, point: float) -> float:
+        """Return the parameter at a point, rounded so that the command line with it is short."""
+        value = self.turn(point)
+        return value if point in (self.low, self.high) else float(f"{value:.9g}")
 
     def find(self, rising: Callable[[float], float], level: float, close: float) -> Found:
-        """Return the place whose level is nearest."""
+        """Return the point whose level is nearest."""
         low, high = self.low, self.high
         return find_knob(rising, level, low=low, high=high, close=close, start=self.start, width=self.width)
 
 
-def concentration(place: float) -> float:
-    """Return a label_alpha at a place in [0, 1]: inf, then from the most down to the least, evenly in logarithms."""
-    return float("inf") if place == 0 else MOST_ALPHA * (LEAST_ALPHA / MOST_ALPHA) ** place
+def concentration(point: float) -> float:
+    """Return the label_alpha at a point in [0, 1]: inf, then from the most down to the least, evenly in logarithms."""
+    return float("inf") if point == 0 else MOST_ALPHA * (LEAST_ALPHA / MOST_ALPHA) ** point

@@ -1,7 +1,7 @@
 """Turn the knobs of `shifts` until the data has the levels asked for, before any of it is written.
 
-In the order sizes, label noise, labels, concepts, features none hangs on a later one, so each is solved once; only the
-two knobs of the sizes, and the two of the concepts, are gone through again where one moved the other's level.
+In the order sizes, label noise, labels, concepts, features none depends on a later one, so each is solved once; only
+the two knobs of the sizes, and the two of the concepts, are gone through again where one moved the other's level.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from fedsynth.processes.shifts.sizes import SizeLaw
 from fedsynth.targets import Found
 
 Tell = Callable[[str], None]
-"""Called with a few words on what is being tried."""
+"""Called with a description of what is being tried."""
 Measure = Callable[[ShiftsParameters], Levels]
 Searches = Mapping[str, Search]
 """By knob."""
@@ -78,7 +78,7 @@ def solve(
     targets: at least one; make them with `make_targets` or `parse_target`. tell: called with what is being tried.
 
     Holds sizes and counts of labels, what `stats` holds of models, and one user's samples. Raises UsageError for
-    targets that contradict each other or what is given, and for levels that can't be had, with those that can.
+    targets that contradict each other or what is given, and for levels that can't be reached, with those that can.
     """
     clusters = len(getattr(parameters, "prob_clusters", ()))
     chosen = choose_knobs(targets, parameters.model, clusters=clusters, given=given)
@@ -182,11 +182,11 @@ class _Solver:
         if target is None:
             return changed
 
-        def with_size(place: float) -> ShiftsParameters:
-            return replace(changed, mean_size=search.value(place))
+        def with_size(point: float) -> ShiftsParameters:
+            return replace(changed, mean_size=search.value(point))
 
-        def mean(place: float) -> float:
-            return float(SizeLaw(with_size(place)).sizes(self._normals).mean())
+        def mean(point: float) -> float:
+            return float(SizeLaw(with_size(point)).sizes(self._normals).mean())
 
         return with_size(search.find(mean, target.level, target.tolerance / 10).knob)
 
@@ -220,13 +220,13 @@ class _Solver:
             self._turn(knob, target, self._bounded(knob, searches[knob]), level, last=last)
 
     def _turn_nested(self, searches: Searches, measure: Measure) -> None:
-        """Turn concept_between, and concept_within anew for each value of it: few users' levels move each other."""
+        """Turn concept_between, and concept_within again for each value of it: few users' levels move each other."""
         inner, outer = "concept_within", "concept_between"
         second = self._chosen[outer]
 
-        def at(place: float) -> float:
+        def at(point: float) -> float:
             self.parameters = self._with(inner, searches[inner], searches[inner].low)
-            self.parameters = self._with(outer, searches[outer], place)
+            self.parameters = self._with(outer, searches[outer], point)
             self._turn_each({inner: self._chosen[inner]}, searches, measure, last=False)
             return self._level(second, measure, self.parameters)
 
@@ -247,8 +247,8 @@ class _Solver:
         """Turn one knob to where its level is nearest. Raises UsageError if that is too far off, the last time."""
         sign = 1 if search.rising else -1
 
-        def at(place: float) -> float:
-            return sign * level(self._with(knob, search, place))
+        def at(point: float) -> float:
+            return sign * level(self._with(knob, search, point))
 
         close = target.tolerance * search.close
         found = search.find(at, sign * target.level, close)
@@ -258,8 +258,8 @@ class _Solver:
             raise self._unreachable(target, search, found, at)
         self.parameters = self._with(knob, search, found.knob)
 
-    def _with(self, knob: str, search: Search, place: float) -> ShiftsParameters:
-        return replace(self.parameters, **{knob: search.value(place)})  # type: ignore[arg-type]
+    def _with(self, knob: str, search: Search, point: float) -> ShiftsParameters:
+        return replace(self.parameters, **{knob: search.value(point)})  # type: ignore[arg-type]
 
     def _bounded(self, knob: str, search: Search) -> Search:
         """Return a search that keeps users of two clusters at least as far apart as those of one."""

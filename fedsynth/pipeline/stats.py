@@ -70,7 +70,8 @@ def settle(data_dir: Path) -> None:
 def summarize_folder(folder: Path) -> Description:
     """Return LEAF's statistics alone.
 
-    Of files that the manifest knows, and nobody changed, the heads are enough; others are read and checked to the end.
+    Of files that the manifest knows and that have not changed, the heads are enough; others are read and checked to
+    the end.
     Raises StageError if the folder has no users or is stale, DataError if a file is damaged.
     """
     files = json_files(folder)

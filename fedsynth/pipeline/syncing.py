@@ -34,7 +34,7 @@ class Syncing:
             raise self._error
 
     def abandon(self) -> None:
-        """End the thread: nobody wants the files any more."""
+        """End the thread: the files are not wanted any more."""
         self._fail(InterruptedError())
         self._end()
 

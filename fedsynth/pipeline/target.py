@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from fedsynth.errors import UsageError
+from fedsynth.errors import UsageError, named
 
 Asked = Mapping[str, float | tuple[float, float]]
 """Levels by measure, each with a tolerance where the usual one won't do."""
@@ -88,19 +88,21 @@ def choose_knobs(targets: Sequence[Target], model: str, *, clusters: int, given:
     if model != "shifts":
         reached = ", ".join(SHIFTS_KNOBS)
         raise UsageError(
-            f"{targets[0].measure} can't be asked of model {model}, which has no knob that reaches a level; "
-            f"use model shifts, which reaches {reached}"
+            f"{targets[0].measure} can't be asked of {named('model')} {model}, which has no knob that reaches a level; "
+            f"use {named('model')} shifts, which reaches {reached}"
         )
     chosen: dict[str, Target] = {}
     for target in targets:
         knob = _knob_of(target.measure, clusters)
         if knob in given:
-            found = f"{knob} is given, and {target.measure} would choose it"
+            found = f"{named(knob)} is given, and {target.measure} would choose it"
             raise UsageError(f"{found}; leave one of the two out")
         if knob in chosen:
             other = chosen[knob].measure
             twice = f"{other} is" if other == target.measure else f"{other} and {target.measure} are"
-            raise UsageError(f"{twice} asked for by two targets, but one knob, {knob}, reaches both; ask for one")
+            raise UsageError(
+                f"{twice} asked for by two targets, but one knob, {named(knob)}, reaches both; ask for one"
+            )
         chosen[knob] = target
     _check_order(chosen)
     return chosen
@@ -113,8 +115,8 @@ def _knob_of(measure: str, clusters: int) -> str:
         raise UsageError(f"no knob reaches {measure!r}{hint} levels can be asked of {', '.join(SHIFTS_KNOBS)}")
     if measure == "concept.between" and clusters == 1:
         raise UsageError(
-            "concept.between takes two clusters or more, but prob_clusters has one; "
-            "use prob_clusters such as 0.5,0.5, or ask for concept.within"
+            f"concept.between takes two clusters or more, but {named('prob_clusters')} has one; "
+            f"use {named('prob_clusters')} such as 0.5,0.5, or ask for concept.within"
         )
     if measure == "concept.disagreement" and clusters == 1:
         return "concept_within"

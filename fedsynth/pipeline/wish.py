@@ -26,8 +26,9 @@ _LABELS = ("label", "y")
 class Wish:
     """A partition of a source. label, by, user: names of columns; x: those that make a sample, see `choose_samples`.
 
-    label: absent, it is a column that is called label or y, or else the one to deal by; by: absent, it is the label.
-    bins: as many classes are made of the numbers to deal by. targets: levels that the request's knobs are to reach.
+    label: absent, it is a column that is called label or y, or else `by`; by: the column that the scheme assigns users
+    by, absent, it is the label.
+    bins: as many classes are made of the numbers in `by`. targets: levels that the request's knobs are to reach.
     """
 
     source: Path
@@ -75,8 +76,8 @@ class Wish:
 class Columns:
     """What was read of a source but for the samples themselves. names: users, for scheme natural alone.
 
-    by: what is dealt by; classes: the labels as classes, None where they are none, and then numbers [rows] are the
-    labels; label_names: what labels stand for, [] if for themselves; samples: which columns make a sample.
+    by: what users are assigned by; classes: the labels as classes, None where they are none, and numbers [rows] are
+    the labels; label_names: what labels stand for, [] if for themselves; samples: which columns make a sample.
     """
 
     by: Column
@@ -107,10 +108,10 @@ def read_columns(source: Source, wish: Wish, progress: Progress) -> Columns:
     if not gathered[label].samples:
         raise DataError(f"{source.path}: no rows, expected some samples; name another source")
     classes = _classes(gathered[label], needed=(by == label and wish.bins is None) or wish.request.clusters > 1)
-    dealt_by = classes if by == label and wish.bins is None and classes else gathered[by].column(wish.bins)
+    assigned_by = classes if by == label and wish.bins is None and classes else gathered[by].column(wish.bins)
     names = None if wish.user is None else gathered[wish.user].column()
     numbers = gathered[label].values().astype(np.float64) if classes is None else None
-    return Columns(dealt_by, classes, names, numbers, _label_names(source, label, classes), samples)
+    return Columns(assigned_by, classes, names, numbers, _label_names(source, label, classes), samples)
 
 
 def _label_column(source: Source, wish: Wish) -> str:

@@ -1,7 +1,7 @@
 """A data folder at work: locked, repaired after crashes, and changed only in whole steps.
 
-Whatever is to change is made in the data folder's private folder, `.fedsynth`; see `draft` for what lies where. When
-everything is there and synced, one rename commits it. What is left, moving each part into place, can be done by any
+Whatever is to change is made in the data folder's private folder, `.fedsynth`; see `draft` for its layout. When
+everything is there and synced, one rename commits it. What is left, moving each part to its path, can be done by any
 later run. So a reader sees a stage's folders whole or not at all, and what is replaced stands until the new is whole.
 
 What vanishes is deleted file by file, and only files that the manifest, when the change was committed, knew as a run's
@@ -47,9 +47,9 @@ class Workspace:
 
     @contextlib.contextmanager
     def draft(self, folders: Sequence[str] = ()) -> Iterator[Draft]:
-        """Make a change in a hidden place; without `commit` nothing of it stays. folders: those that will appear.
+        """Make a change in a hidden folder; without `commit` nothing of it stays. folders: those that will appear.
 
-        Raises StageError where one of them could not be moved into place.
+        Raises StageError where one of them could not be moved into the data folder.
         """
         for name in folders:
             _check_replaceable(self.data_dir / name)
@@ -66,21 +66,20 @@ class Workspace:
     def passing_folder(self) -> Path:
         """Return a folder for what is only needed until this run's end, which `close` deletes."""
         if self._passing is None:
-            place = self._private / MAKING / token_hex(4)
-            place.mkdir(parents=True)
-            self._passing = place
-            self._live.add(place)
+            self._passing = self._private / MAKING / token_hex(4)
+            self._passing.mkdir(parents=True)
+            self._live.add(self._passing)
         return self._passing
 
     def close(self) -> None:
-        """Delete what is passing."""
+        """Delete what was needed only until this run's end."""
         self._passing = None
         self._live.clear()
         with contextlib.suppress(OSError):
             self._tidy_up()
 
     def commit(self, draft: Draft) -> None:
-        """Make a draft happen: its folders replace those of the same names, in one step.
+        """Commit a draft: its folders replace those of the same names, in one step.
 
         Other folders that were made together with one that is replaced or removed vanish: half of a split is none.
         """
@@ -118,7 +117,7 @@ class Workspace:
         return [f"{path}: holds what stood in a folder that was replaced, and that no run had made" for path in kept]
 
     def _finish(self, change: Change) -> None:
-        """Move a committed change's parts into place; does only what an earlier, interrupted try left undone."""
+        """Move a committed change's parts to their paths; does only what an earlier, interrupted try left undone."""
         committed = self._private / COMMITTED
         for name in change.folders:
             self._put(committed / "folders" / name, committed / "replaced" / name)
@@ -160,7 +159,7 @@ class Workspace:
             target.rename(old)
 
     def _purge(self, old: Path, made: Sequence[Made]) -> None:
-        """Delete what runs made of a folder that was replaced, and keep the rest in sight."""
+        """Delete what runs made of a folder that was replaced, and move the rest to `NAME.kept`."""
         if stat.S_ISDIR(old.lstat().st_mode):
             for file in made:
                 with contextlib.suppress(FileNotFoundError):
@@ -208,7 +207,7 @@ class Workspace:
 
 
 def _check_replaceable(folder: Path) -> None:
-    """Check what stands where a stage's folder goes. Raises StageError for what can't be moved out of the way."""
+    """Check what is at the path of a stage's folder. Raises StageError for what can't be moved out of the way."""
     if folder.is_symlink():
         if not folder.exists():
             raise StageError(f"{folder}: a link that leads nowhere (is its disk mounted?); mend or remove the link")
@@ -224,7 +223,7 @@ def _check_replaceable(folder: Path) -> None:
 
 
 def _check_writable(meta_dir: Path, names: Sequence[str]) -> None:
-    """Check that records can be put in their place. Raises StageError while nothing has happened yet."""
+    """Check that records can be written. Raises StageError while nothing has happened yet."""
     meta_dir.mkdir(parents=True, exist_ok=True)
     if not os.access(meta_dir, os.W_OK):
         raise StageError(f"{meta_dir}: Permission denied; check who owns the folder and what its permissions are")

@@ -1,4 +1,4 @@
-"""Names: folders, files and the steps that a file's name records. The only place that knows them."""
+"""Names of folders and files, and the steps that a file's name records. No other module knows them."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def meta_dir(data_dir: Path) -> Path:
 
     So two data folders with one parent share no record.
     """
-    place = data_dir.resolve()
-    return place.parent / META if place.name == DATA else place.parent / META / place.name
+    resolved = data_dir.resolve()
+    return resolved.parent / META if resolved.name == DATA else resolved.parent / META / resolved.name
 
 
 def data_files(folder: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """`meta/manifest.json`: what each stage did, and from what. The only code that reads or writes it.
 
-The file is input like any other: it is checked against the types below, so that nothing odd in it reaches a path.
+The file is input like any other: it is checked against the types below, so that nothing invalid in it reaches a path.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Manifest:
         self._index()
 
     def change(self, put: Iterable[StageRecord], drop: Iterable[str] = ()) -> None:
-        """Forget stages, then add or replace others, in the file too, in one step. Nothing is written if all is so."""
+        """Forget stages, then add or replace others, in the file too, in one step; write nothing if nothing changes."""
         stages = {name: record for name, record in self.stages.items() if name not in set(drop)}
         stages |= {record.stage: record for record in put}
         if stages == self.stages:
@@ -181,7 +181,7 @@ class Manifest:
     def find(self, path: Path) -> FileRecord | None:
         """Return the record of a file that fedsynth wrote or read, if its size and time are still those."""
         status = os.stat(path)  # noqa: PTH116
-        return self._by_place.get((path.parent.name, path.name, status.st_size, status.st_mtime_ns))
+        return self._by_location.get((path.parent.name, path.name, status.st_size, status.st_mtime_ns))
 
     def md5(self, path: Path) -> str:
         """Return a file's MD5 sum, as recorded where size and time still fit."""
@@ -189,7 +189,7 @@ class Manifest:
         return stamp_file(path).md5 if record is None else record.md5
 
     def knows_size(self, size: int) -> bool:
-        """Whether any stage wrote a file of so many bytes: others need no MD5 sum to be told apart."""
+        """Whether any stage wrote a file of this size; a file of another size needs no MD5 sum to be told apart."""
         return size in self._sizes
 
     def maker(self, md5: str) -> StageRecord | None:
@@ -202,7 +202,7 @@ class Manifest:
         self._makers = {record.md5: stage for record, stage in reversed(files)}
         self._sizes = {record.size for record, _ in files}
         known = [record for stage in self.stages.values() for record in (*stage.inputs, *stage.outputs)]
-        self._by_place = {(record.folder, record.name, record.size, record.mtime_ns): record for record in known}
+        self._by_location = {(record.folder, record.name, record.size, record.mtime_ns): record for record in known}
 
 
 def differences(records: Iterable[FileRecord], folder: Path, present: Iterable[str]) -> list[str]:

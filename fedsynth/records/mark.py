@@ -59,14 +59,14 @@ def find_private(parent: Path) -> Path | None:
 
 def make_private(parent: Path) -> Path:
     """Return a folder's private folder, made and marked if it was not there. Several processes may do so at once."""
-    place = find_private(parent)
-    if place is not None and _finish_mark(place):
-        return place
-    for place in _candidates(parent):
+    folder = find_private(parent)
+    if folder is not None and _finish_mark(folder):
+        return folder
+    for folder in _candidates(parent):
         with contextlib.suppress(FileExistsError):
-            place.mkdir()
-        if _finish_mark(place) or (_is_empty(place) and _mark(place)) or _finish_mark(place):  # marked just meanwhile
-            return place
+            folder.mkdir()
+        if _finish_mark(folder) or (_is_empty(folder) and _mark(folder)) or _finish_mark(folder):  # others did
+            return folder
     raise AssertionError  # there are always more names
 
 
@@ -96,20 +96,20 @@ def _raise_unless_open(call: Any, path: str, error: Any) -> None:
 def new_file(target: Path) -> Iterator[Path]:
     """Give the name of a new file in the target's folder's private folder, to be renamed over the target at the end.
 
-    It is made by whoever opens it, exclusively; on an error it is deleted, and what killed processes left of the same
-    target before it is made.
+    The caller makes it, exclusively; on an error it is deleted. What killed processes left for the same target is
+    deleted before.
     """
     private = make_private(target.parent)
     for path, pid in _passing(private, target.name):
         if not process_is_alive(pid):
             discard(path)
-    place = private / f"{target.name}.{os.getpid()}.{token_hex(4)}"
+    new = private / f"{target.name}.{os.getpid()}.{token_hex(4)}"
     try:
-        yield place
-        place.replace(target)
+        yield new
+        new.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
-            discard(place)
+            discard(new)
         raise
 
 
@@ -126,7 +126,7 @@ def _candidates(parent: Path) -> Iterator[Path]:
 
 
 def _finish_mark(folder: Path) -> bool:
-    """Whether a folder is marked, also once there is more in it: whoever began the mark may have died over it."""
+    """Whether a folder is marked, also once there is more in it: the process that began the mark may have died."""
     if not is_marked(folder):
         return False
     if (folder / NAME).stat().st_size < len(TEXT):

@@ -1,10 +1,10 @@
-"""Where a folder's files are from, and whether that still stands: one answer for all who read data.
+"""Where a folder's files are from, and whether that is still true: one answer for all that read data.
 
 A file is known by its contents: by MD5 sum, which is only taken where size and time are not as recorded. A folder is
 
-    own      just what a stage made, and what that was made from is still so, all the way back
+    own      exactly what a stage made, from files that have not changed since, all the way back
     other    all of it is somebody else's: no stage made such files there, or not one of all_data's is as generated
-    neither  partly as a stage made it, or stale: an error, for nothing true could be said about it
+    neither  partly as a stage made it, or stale: an error, for its origin is unknown
 
 Of other data nothing is claimed, and it works: LEAF's own files in `all_data` for example. The folders that stages make
 can be made again, so there any change is an error.
@@ -25,11 +25,11 @@ from fedsynth.records.mark import find_private
 from fedsynth.records.stamp import FileState, stamp_file
 
 COMMITTED = "committed"
-"""In a data folder's private folder: a change that has happened, but for moving its parts into place."""
+"""In a data folder's private folder: a change that is committed, but whose parts may not all have been moved yet."""
 TRUTH_FILE = "truth.npz"
 """The ground truth beside the manifest."""
 ASSIGNMENT_FILE = "assignment.npz"
-"""Who has which row of a source that was partitioned, beside the manifest."""
+"""The user of each row of a source that was partitioned, beside the manifest."""
 
 WAY_OUT = f"make the stages again with {named('overwrite')}, or remove them with `fedsynth clean`"
 
@@ -72,7 +72,7 @@ class Origin:
 
 
 def find_origin(data: Path, manifest: Manifest | None = None) -> Origin:
-    """Return where a folder's files, or one file, are from. manifest: that of the data folder, where it is at hand.
+    """Return where a folder's files, or one file, are from. manifest: that of the data folder, if the caller has it.
 
     Costs a look at each file's size and time; MD5 sums where these are not as recorded.
     Raises StageError if the data is stale, or neither as it was made nor wholly other, or is being changed by a run
@@ -106,7 +106,7 @@ def find_origin(data: Path, manifest: Manifest | None = None) -> Origin:
 def require_made_together(data_dir: Path, origins: Mapping[str, Origin]) -> None:
     """Raise StageError if folders of a data folder are of different splits: a sample of one may be in the other.
 
-    origins: by the folder's name. Of data that is all somebody else's nothing is claimed, and nothing refused.
+    origins: by the folder's name. Of data that is all somebody else's nothing is known, and nothing refused.
     """
     makers = [origin.stages[:1] for origin in origins.values()]
     if any(maker != makers[0] for maker in makers):
@@ -117,16 +117,16 @@ def require_made_together(data_dir: Path, origins: Mapping[str, Origin]) -> None
 
 
 def is_changing(data_dir: Path) -> bool:
-    """Whether a run's results wait to be moved into place, or are just being."""
+    """Whether a run's results are committed but not yet all moved into the data folder."""
     private = find_private(data_dir)
     return private is not None and (private / COMMITTED).is_dir()
 
 
 def require_settled(data_dir: Path) -> None:
-    """Raise StageError if a run died while its results were moved into place: part of them may be there."""
+    """Raise StageError while a run's results are being moved into the data folder: only part of them may be there."""
     if is_changing(data_dir):
         raise StageError(
-            f"{data_dir}: a run's results are just being moved into place; if none is at work any more, "
+            f"{data_dir}: a run's results are just being moved into it; if no run is at work any more, "
             "`fedsynth stats` finishes that"
         )
 
@@ -135,7 +135,7 @@ def require_settled(data_dir: Path) -> None:
 def unchanged(files: Sequence[Path]) -> Iterator[None]:
     """Check that nothing changed in the block: neither the data files of one folder nor what is on record of them.
 
-    Raises DataError at the end, also in place of an error that may have come of the change.
+    Raises DataError at the end, also instead of an error that the change may have caused.
     """
     metas = {meta_dir(settled(file.parent).parent) for file in files[:1]}
     watched = [*files, *(meta / name for meta in metas for name in (FILE_NAME, TRUTH_FILE))]
@@ -198,7 +198,7 @@ def _trace(manifest: Manifest, record: StageRecord, sums: Sequence[str]) -> Orig
 
 
 def _require_standing(manifest: Manifest, folder: Path, record: StageRecord) -> None:
-    """Compare what a stage read with what is there now, then what that was made from, and so on.
+    """Compare what a stage read with the files as they are now, then the same for the stage that made those, and so on.
 
     A folder or source that is gone is no contradiction: people delete what they don't need any more.
     """
@@ -206,9 +206,9 @@ def _require_standing(manifest: Manifest, folder: Path, record: StageRecord) -> 
         if change := source.change():
             raise StageError(f"{folder}: stale, {change} since it was made from it; {_way_out(record)}")
     for name in dict.fromkeys(file.folder for file in record.inputs):
-        place = folder.parent / name
-        present = data_names(place)
-        changed = differences(record.inputs, place, present) if present else []
+        read_folder = folder.parent / name
+        present = data_names(read_folder)
+        changed = differences(record.inputs, read_folder, present) if present else []
         if changed:
             raise StageError(f"{folder}: stale, {changed[0]} since it was made from it; {_way_out(record)}")
         earlier = manifest.made(name)

@@ -1,4 +1,4 @@
-"""What tells one file's contents from another's."""
+"""What distinguishes one file's contents from another's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BLOCK = 1 << 18
 
 @dataclass(frozen=True)
 class FileStamp:
-    """What tells a file's contents from others'. size: bytes; mtime_ns: time of the last change; md5: 32 hex digits."""
+    """What distinguishes a file's contents. size: bytes; mtime_ns: time of the last change; md5: 32 hex digits."""
 
     size: int
     mtime_ns: int
@@ -21,9 +21,9 @@ class FileStamp:
 
 @dataclass(frozen=True)
 class FileState:
-    """What tells that a file is still the same. size: bytes; mtime_ns: time of the last change of its contents.
+    """What shows that a file is still the same. size: bytes; mtime_ns: time of the last change of its contents.
 
-    inode, ctime_ns: tell of a file put in its place, and of a change whose time was set back.
+    inode, ctime_ns: show that another file has replaced it, and that it was changed and its time set back.
     """
 
     size: int
@@ -33,7 +33,7 @@ class FileState:
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileState:
-        """Return the state that a file's status tells."""
+        """Return the state in a file's status."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
 
 

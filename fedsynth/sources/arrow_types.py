@@ -15,7 +15,7 @@ from fedsynth.leaf.text import sample_texts
 from fedsynth.sources.source import JSON, NUMBER, OTHER, TEXT, ColumnInfo, Values, check_finite, null_error
 
 _IMAGES = (
-    "make numbers or texts, in UTF-8, of it first, such as one list of pixels a row; or deal it where it is, "
+    "make numbers or texts, in UTF-8, of it first, such as one list of pixels a row; or write the assignment alone, "
     f"with {named('assignment_only')}"
 )
 

@@ -1,4 +1,4 @@
-"""LEAF's files, pooled: whatever users they have, their samples are dealt anew."""
+"""LEAF's files, pooled: whatever users they have, their samples are redistributed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROWS = 4_096
 
 
 class LeafSource:
-    """The samples of a folder of LEAF's files, or of one: columns x, y, and user, whose each sample is.
+    """The samples of a folder of LEAF's files, or of one: columns x, y, and user, the id of each sample's user.
 
     x is taken as text, whatever it is; nothing of it is parsed. Holds one user's text.
     """

@@ -64,7 +64,7 @@ def find_column(source: Source, name: str, parameter: str) -> ColumnInfo:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names in a row, at most ten."""
+    """Return names as a list in text, at most ten."""
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 

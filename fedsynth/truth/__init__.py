@@ -1,4 +1,4 @@
-"""The ground truth beside the data, `meta/truth.npz`: the models that LEAF draws its labels from, and throws away."""
+"""The ground truth beside the data, `meta/truth.npz`: the models that LEAF draws its labels from, and discards."""
 
 from fedsynth.truth.file import FILE_NAME, Truth, TruthWriter, true_models
 from fedsynth.truth.find import NoTruth, find_truth

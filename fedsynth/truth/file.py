@@ -1,4 +1,4 @@
-"""The file of the ground truth: who the users are, what was asked of the generator, and each user's true model."""
+"""The file of the ground truth: the users' ids, the generator's parameters, and each user's true model."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Truth:
     parameters: Mapping[str, Any]
     cluster: Ints | None
     basis: Floats | None
-    """Q [D+1, C, K]: with model_info [users, K], models that share a basis; None if each user's stands for itself."""
+    """Q [D+1, C, K]: with model_info [users, K], models that share a basis; None if each user's is stored by itself."""
     model_info: Floats | None
     models: Floats | None
     """[users, D+1, C], None for models that share a basis."""
@@ -180,7 +180,7 @@ class TruthWriter:
         *,
         data: Sequence[FileStamp],
     ) -> None:
-        """Write everything else: who the users are, what was asked of the generator, and what all users share.
+        """Write everything else: the users' ids, the generator's parameters, and what all users share.
 
         data: the stamps of all_data's files, which hold these users.
         """
@@ -233,7 +233,7 @@ class TruthWriter:
 def checksum(
     user_ids: Sequence[str], num_samples: Sequence[int] | Ints, data_md5: Sequence[str], parameters: Mapping[str, Any]
 ) -> str:
-    """Return the sum that tells damage: MD5, 32 hex digits, of users, sizes, the data's sums, seed and parameters.
+    """Return the checksum that shows damage: MD5, 32 hex digits, of users, sizes, the data's sums, seed and parameters.
 
     It is that of the text that `json.dumps` gives of these four, of which no more than a slice is held.
     """

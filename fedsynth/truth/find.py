@@ -1,4 +1,4 @@
-"""The ground truth of a folder's users: claimed only for data that leads back to the very files it was made with."""
+"""The ground truth of a folder's users: claimed only for data that leads back to the files it was made with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NONE_IID = "the users are new after iid sampling"
 
 @dataclass(frozen=True)
 class NoTruth:
-    """That nothing is known. reason: why, in a few words."""
+    """No ground truth is known. reason: why, in a few words."""
 
     reason: str
 

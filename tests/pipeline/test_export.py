@@ -158,7 +158,7 @@ def test_columns_have_the_type_that_holds_all_users(x: list[Any], kind: str, tmp
     assert table["x"].to_pylist() == x
     assert table["user_id"].to_pylist() == [1, 2]
     assert (result.folders[0].users, result.folders[0].samples) == (2, 2)
-    assert "1 user without samples dropped" in result.notes[0]
+    assert "dropped 1 user without samples" in result.notes[0]
 
 
 def test_float32_is_half_as_large_and_rounded(tmp_path: Path) -> None:

@@ -251,16 +251,16 @@ def test_ctrl_c_in_generate_leaves_nothing(pause: float, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "place", "before"),
     [
-        (("-s", "niid", "--sf", 0.9), f"{MAKING}/sampled_data", []),
-        (("-s", "iid", "--sf", 0.9, "--iu", 0.1), f"{MAKING}/sampled_data", []),
+        (("-s", "niid", "--sf", 0.9, "--smplseed", 1), f"{MAKING}/sampled_data", []),
+        (("-s", "iid", "--sf", 0.9, "--iu", 0.1, "--smplseed", 1), f"{MAKING}/sampled_data", []),
         (("-k", 20), f"{MAKING}/rem_user_data", []),
-        (("-k", 20, "-t", "sample"), f"{MAKING}/train", ["rem_user_data"]),
+        (("-k", 20, "-t", "sample", "--spltseed", 2), f"{MAKING}/train", ["rem_user_data"]),
     ],
 )
 def test_ctrl_c_in_preprocess_leaves_only_whole_stages(
     options: tuple[object, ...], place: str, before: list[str], many: Path, tmp_path: Path
 ) -> None:
-    command = ("preprocess", *options, "--smplseed", 1, "--spltseed", 2)
+    command = ("preprocess", *options)
     cwd, process = catch(many, tmp_path, place, *command)
     interrupt(process)
     assert sorted({name.split("/")[0] for name in contents(cwd / "data")}) == ["all_data", *before]
@@ -302,7 +302,7 @@ def test_read_only_file_system_is_an_error_that_names_the_place(command: tuple[o
 
 AS_NOBODY = """
 import os, sys
-import encodings.cp437, fedsynth.cli.commands, fedsynth.pipeline.generate, fedsynth.pipeline.stats
+import encodings.cp437, fedsynth.cli.command_line, fedsynth.cli.commands, fedsynth.pipeline.generate, fedsynth.pipeline.stats
 import fedsynth.stats.figures, PIL.PngImagePlugin, numpy.ma  # what is imported late can't be read any more then
 from fedsynth.cli import main
 if os.getuid() == 0:

@@ -302,7 +302,8 @@ def test_read_only_file_system_is_an_error_that_names_the_place(command: tuple[o
 
 AS_NOBODY = """
 import os, sys
-import encodings.cp437, fedsynth.cli.command_line, fedsynth.cli.commands, fedsynth.pipeline.generate, fedsynth.pipeline.stats
+import encodings.cp437, fedsynth.cli.command_line, fedsynth.cli.commands
+import fedsynth.pipeline.generate, fedsynth.pipeline.stats
 import fedsynth.stats.figures, PIL.PngImagePlugin, numpy.ma  # what is imported late can't be read any more then
 from fedsynth.cli import main
 if os.getuid() == 0:

@@ -16,7 +16,7 @@ from tests.test_goldens import GENERATED
 
 README = (ROOT / "README.md").read_text()
 LEAF_PAGE = (ROOT / "docs/coming-from-leaf.md").read_text()
-NOT_OURS = {"--host", "--tenth", "--large"}
+NOT_OURS = {"--host", "--tenth", "--large", "-data"}
 """Options of other programs that the pages name."""
 
 
@@ -100,7 +100,8 @@ def test_every_option_that_a_page_names_exists(page: str) -> None:
     text = re.sub(r"\\\n\s*", " ", (ROOT / page).read_text())
     for quoted in re.findall(r"`(--?[a-z][a-z-]*)(?:[ =][^`]*)?`", text):
         assert quoted in known or quoted in NOT_OURS, f"{page} names {quoted}"
-    for name, rest in re.findall(r"^fedsynth (\S+)(.*)$", text, re.MULTILINE):
+    typed = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    for name, rest in re.findall(r"^fedsynth (\S+)(.*)$", typed, re.MULTILINE):
         for option in re.findall(r"(?<=\s)--?[a-z][a-z-]*", re.split(r"&&|;|\|", rest)[0]):
             assert option in commands[name], f"{page}: fedsynth {name} has no {option}"
 

@@ -15,8 +15,8 @@ RUN_ELSEWHERE = {
     "gallery.md": "at a tenth in tests/test_gallery.py",
     "notebook.md": "by docs/notebook.py --check in .ci/run",
     "python.md": "as one session in tests/test_python_page.py",
-    "exporting.md": "client by client in tests/clients",
-    "validation.md": "on its own data in tests/test_sides.py",
+    "exporting.md": "its formats and clients are tested in tests/clients, its blocks are not typed",
+    "validation.md": "its options and calls are tested in tests/test_sides.py, its blocks are not typed",
     "scale.md": "its commands take a cluster and minutes",
     "training.md": "takes minutes; its example is run by tests/test_examples.py",
 }

@@ -51,11 +51,12 @@ def test_users_are_written_for_the_pipeline(run: tuple[dict[str, dict[str, float
 
 
 def test_the_code_of_the_docs_runs_and_says_what_it_says(tmp_path: Path) -> None:
-    code = (ROOT / "docs/partition.md").read_text().split("```python\n")[1].split("```")[0]
+    page = (ROOT / "docs/partition.md").read_text().partition("In Python, with NumPy alone")[2]
+    code = page.split("```python\n")[1].split("```")[0]
     script = code + "\nprint(len(part.users), part.user_of.shape, round(part.measure()['label.hellinger'], 3))"
     command = [sys.executable, "-c", script]
     env = environment(PYTHONWARNINGS="ignore")
     result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
     assert result.stdout == "100 (1797,) 0.738\n", result.stderr
     assert "# 0.738" in code
-    assert sum(fedsynth.LeafDataset(tmp_path / "data/all_data").num_samples) == 1797
+    assert sum(fedsynth.LeafDataset(tmp_path / "mine/all_data").num_samples) == 1797

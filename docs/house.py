@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from tests.test_architecture import FLOORS  # noqa: E402 - not a package that is installed
 
 WIDTH, FLOOR, ROOM, HEIGHT, TOP = 960, 112, 116, 44, 24
-COLORS = ("#8a6d3b", "#2b8a3e", "#3b6ea8", "#7a4fa3", "#c8553d", "#444444")
+COLORS = ("#8a6d3b", "#2b8a3e", "#3b6ea8", "#7a4fa3", "#c8553d", "#444444", "#b0781f")
 """Of the lines out of a room, by its floor."""
 
 

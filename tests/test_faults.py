@@ -301,10 +301,12 @@ def test_read_only_file_system_is_an_error_that_names_the_place(command: tuple[o
 
 
 AS_NOBODY = """
-import os, sys
-import encodings.cp437, fedsynth.cli.command_line, fedsynth.cli.commands
-import fedsynth.pipeline.generate, fedsynth.pipeline.stats
-import fedsynth.stats.figures, PIL.PngImagePlugin, numpy.ma  # what is imported late can't be read any more then
+import importlib, os, pkgutil, sys
+import encodings.cp437, PIL.PngImagePlugin, numpy.ma  # what is imported late can't be read any more then
+import fedsynth.cli, fedsynth.pipeline, fedsynth.processes, fedsynth.stats
+for room in (fedsynth.cli, fedsynth.pipeline, fedsynth.processes, fedsynth.stats):
+    for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
+        importlib.import_module(module.name)
 from fedsynth.cli import main
 if os.getuid() == 0:
     os.setgid(65534)

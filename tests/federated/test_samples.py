@@ -9,22 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch.utils.data import DataLoader
 
-from fedsynth import (
-    DataError,
-    LeafDataset,
-    PyTorchTensorDataset,
-    TabularDataset,
-    UsageError,
-    generate,
-    load,
-)
-from fedsynth.federated.pooled import PooledSamples
-from fedsynth.leaf import lazy
-from tests.commands import environment
-from tests.conftest import WriteLeaf
+torch = pytest.importorskip("torch")
+
+from torch.utils.data import DataLoader  # noqa: E402
+
+from fedsynth import DataError, LeafDataset, PyTorchTensorDataset, TabularDataset, UsageError, generate, load  # noqa: E402
+from fedsynth.federated.pooled import PooledSamples  # noqa: E402
+from fedsynth.leaf import lazy  # noqa: E402
+from tests.commands import environment  # noqa: E402
+from tests.conftest import WriteLeaf  # noqa: E402
 
 USERS = {"b": ([[1, 2.5], [3, 4]], [0, 1]), "7": ([[5.0, 6.0]], [2]), "nobody": ([], [])}
 

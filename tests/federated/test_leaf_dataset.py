@@ -13,7 +13,6 @@ import pytest
 from fedsynth import (
     DataError,
     LeafDataset,
-    generate,
     write_leaf,
 )
 from fedsynth.leaf import lazy
@@ -21,13 +20,6 @@ from tests.commands import peak_memory
 from tests.conftest import WriteLeaf
 
 USERS = {"b": ([[1, 2.5], [3, 4]], [0, 1]), "7": ([[5.0, 6.0]], [2]), "nobody": ([], [])}
-
-
-@pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("generated")
-    generate(folder / "data", num_tasks=20, num_dim=5, prob_clusters=[0.5, 0.5], num_shards=2)
-    return folder / "data/all_data"
 
 
 def test_it_is_a_mapping(write_leaf: WriteLeaf) -> None:

@@ -14,20 +14,13 @@ torch = pytest.importorskip("torch")
 
 from torch.utils.data import DataLoader  # noqa: E402
 
-from fedsynth import DataError, LeafDataset, PyTorchTensorDataset, TabularDataset, UsageError, generate, load  # noqa: E402
+from fedsynth import DataError, LeafDataset, PyTorchTensorDataset, TabularDataset, UsageError, load  # noqa: E402
 from fedsynth.federated.pooled import PooledSamples  # noqa: E402
 from fedsynth.leaf import lazy  # noqa: E402
 from tests.commands import environment  # noqa: E402
 from tests.conftest import WriteLeaf  # noqa: E402
 
 USERS = {"b": ([[1, 2.5], [3, 4]], [0, 1]), "7": ([[5.0, 6.0]], [2]), "nobody": ([], [])}
-
-
-@pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("generated")
-    generate(folder / "data", num_tasks=20, num_dim=5, prob_clusters=[0.5, 0.5], num_shards=2)
-    return folder / "data/all_data"
 
 
 def test_a_user_in_a_dataloader(generated: Path) -> None:

@@ -200,7 +200,9 @@ class LastMetrics:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_fedavg_with_local_training_is_pfls_reptile(example: Any, tmp_path: Path) -> None:
+def test_fedavg_with_local_training_is_pfls_reptile(
+    example: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pfl.aggregate.simulate import SimulatedBackend
     from pfl.algorithm.base import PersonalizedNNAlgorithmParams
     from pfl.algorithm.reptile import Reptile
@@ -210,6 +212,7 @@ def test_fedavg_with_local_training_is_pfls_reptile(example: Any, tmp_path: Path
 
     from fedsynth import load_splits
 
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the example starts the commands from a folder of its own
     train_pfl, together = example["train_pfl"], example["together"]
     options = ("-model", "shifts", "-num-dim", 6, "-prob-clusters", "0.5,0.5", "-concept-between", 0.5)
     data = train_pfl.make_data(tmp_path / "run", train_pfl.Case("shifts", "0.5", 0.1, options), 20, 1)

@@ -15,7 +15,7 @@ from fedsynth.partitioners.by_dirichlet import assign_classes_by_dirichlet, assi
 from fedsynth.partitioners.column import Column
 from fedsynth.partitioners.draws import ORDER, UserOf, grouping, shuffled_range, stream
 from fedsynth.partitioners.minimum import meet_minimum
-from fedsynth.partitioners.request import SCHEMES, Request
+from fedsynth.partitioners.request import Request
 from fedsynth.partitioners.sizes import assign_by_size
 from fedsynth.partitioners.swaps import draw_clusters, draw_swaps
 from fedsynth.words import counted
@@ -72,9 +72,7 @@ def assign_sorted(totals: Sizes, request: Request) -> UserOf:
     """Return the user of each sample, samples sorted by class: [samples]. totals: [classes] samples of each."""
     num_users = request.users if request.sizes is None else len(request.sizes)
     if num_users is None or request.scheme not in _ASSIGNERS:
-        raise UsageError(
-            f"{named('scheme')} is {request.scheme}, expected one of {', '.join(set(SCHEMES) & set(_ASSIGNERS))}"
-        )
+        raise UsageError(f"{named('scheme')} is {request.scheme}, expected one of {', '.join(sorted(_ASSIGNERS))}")
     num_samples = int(totals.sum())
     if num_samples >= 1 << 31:
         raise UsageError(f"there are {num_samples:,} samples, expected less than {1 << 31:,}; partition them in parts")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from fedsynth.errors import UsageError
-from fedsynth.partitioners.assign import assign
+from fedsynth.partitioners.assign import assign, assign_sorted
 from fedsynth.partitioners.column import Column
 from fedsynth.partitioners.request import Request
 from fedsynth.partitioners.within_classes import Holdings
@@ -111,3 +111,10 @@ def test_a_chain_of_users_helps_where_no_neighbour_can() -> None:
     amounts = [np.array([1]), np.array([1, 5]), np.array([1, 50]), np.array([9])]
     Holdings(owned, owners, amounts).raise_to(6)
     assert [part.tolist() for part in amounts] == [[1], [5, 1], [5, 46], [9]]
+
+
+def test_schemes_to_choose_from_are_in_order() -> None:
+    """Of those that need no column."""
+    schemes = "classes, dirichlet, iid, inner-dirichlet, quantity, shards"
+    with pytest.raises(UsageError, match=f"expected one of {schemes}$"):
+        assign_sorted(np.array([5, 5]), Request(scheme="natural"))

@@ -16,6 +16,9 @@ from fedsynth.errors import FedsynthError, UsageError
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
 
+_LEAFS = re.compile(r"-[a-z][-a-z]+")
+"""An option such as -num-tasks."""
+
 _NUMBER = re.compile(r"-[0-9.]")
 _NUMBERS = re.compile(r"[-+0-9.,e]*[0-9][-+0-9.,e]*")
 _LIST = re.compile(r"[-0-9, ]*")
@@ -100,8 +103,11 @@ class LeafCommand(click.Command):
 
 
 def option_name(param: click.Parameter, ctx: click.Context) -> str:
-    """Return a parameter's option in the form that was typed, or LEAF's where none was."""
-    return next((name for name in param.opts if name in ctx.meta[_TYPED]), param.opts[0])
+    """Return a parameter's option as it was typed; else with one dash, as LEAF's, where another option was typed so."""
+    typed = ctx.meta[_TYPED]
+    as_leaf = any(map(_LEAFS.fullmatch, typed))
+    names = [name for name in param.opts if name in typed] or sorted(param.opts, key=len, reverse=not as_leaf)
+    return names[0]
 
 
 def as_typed(name: str) -> str:

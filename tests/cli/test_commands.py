@@ -154,6 +154,21 @@ def test_errors_name_options_as_they_were_typed(line: str, option: str, dashes: 
     assert f" {dashes}{option}" in message
 
 
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("verify sums", " --data-dir"),
+        ("generate -num-tasks 5 --workers 2", " -stream"),
+        ("generate --num-tasks 5 --workers 2", " --stream"),
+    ],
+)
+def test_options_that_were_not_typed_are_named_in_the_form_of_the_others(
+    line: str, option: str, tmp_path: Path
+) -> None:
+    (tmp_path / "sums").touch()
+    assert option in fedsynth(tmp_path, *line.split(), check=None).stderr
+
+
 def test_users_left_out_are_counted_and_ten_are_named(tmp_path: Path, write_leaf: WriteLeaf) -> None:
     write_leaf({"large": ([1, 2], [1, 2]), **{f"small{number}": ([1], [1]) for number in range(12)}})
     result = fedsynth(tmp_path, "preprocess", "-t", "sample")

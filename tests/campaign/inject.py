@@ -73,10 +73,13 @@ def starve(
     prepared: list[Prepared], share: float, server: Server, folder: Path, tally: Tally, rng: random.Random
 ) -> None:
     """Raise MemoryError at single lines of each thread: at the first ones all, then at ever fewer, of which a share."""
+    part = share**0.5  # of the threads, and of the lines of each
     for case, thread in product(prepared, range(_THREADS)):
+        if rng.random() > part:
+            continue
         at = 0
         while True:
-            at += 1 + int(rng.expovariate(1) * (at // 8 + 1) / share**0.5 + rng.expovariate(1) * (1 / share - 1))
+            at += 1 + int(rng.expovariate(1) * (at // 8 + 1) / part + rng.expovariate(1) * (1 / part - 1))
             fault = f"thread {thread}, line {at}"
             if not _Injection(case, folder, tally, server, MEMORY, fault, rng).starves(server, thread, at):
                 break

@@ -71,8 +71,8 @@ def main(arguments: Sequence[str]) -> None:
             print(line, flush=True)
     for line in plans.lines():
         print(line, flush=True)
-    alone = [costs[f"{USUAL.name} {work}"].cpu / USUAL.tasks for work in ("generate", "preprocess")]
-    print(_projection(sum(alone), plans.driver_seconds()))
+    generate, preprocess = (costs[f"{USUAL.name} {work}"].cpu / USUAL.tasks for work in ("generate", "preprocess"))
+    print(_projection(generate, preprocess, driver=plans.driver_seconds()))
 
 
 def compare(setting: Setting, pairs: int) -> Iterator[tuple[str, Cost, str]]:
@@ -145,19 +145,24 @@ def _line(setting: Setting, workers: int, work: str, cost: Cost, size: int, gain
     )
 
 
-def _projection(core_seconds: float, driver_seconds: float) -> str:
-    """Say how long generate and preprocess would take, from the seconds per user of a core and of the driver."""
+def _projection(generate: float, preprocess: float, *, driver: float) -> str:
+    """Say how long both take on a cluster, from the seconds per user of a core, and of the process that plans."""
+    generating, copying, planning = (f"{seconds * 1e6:.1f} us" for seconds in (generate, preprocess, driver))
     lines = [
-        f"projection from {core_seconds * 1e6:.0f} us of one core per user (60 dimensions, 108 samples, 130 kB each)",
-        f"and {driver_seconds * 1e6:.1f} us of the process that plans, which works meanwhile; it assumes that the",
-        "shared file system takes what the workers write, and that shards are many times the workers:",
+        f"projection from {generating} of one core per user to generate, {copying} to preprocess (60 dimensions,",
+        f"108 samples, 130 kB each) and {planning} to plan that: all users sampled, small ones removed, the others",
+        "split by sample. It assumes that one process makes all plans while the workers copy, and has nothing to do",
+        "for generate; that the shared file system takes what is written; that Dask costs nothing; and that shards",
+        "are many times the workers:",
     ]
     for users, cores in _CLUSTERS:
-        workers, driver = users * core_seconds / cores, users * driver_seconds
-        seconds = max(workers, driver)
-        limit = "the workers" if workers >= driver else "the plans"
+        of_workers, of_driver = users * preprocess / cores, users * driver
+        seconds = users * generate / cores + max(of_workers, of_driver)
+        limit = "workers" if of_workers >= of_driver else "plans"
         written = users * 130e3 * 4 / seconds / 1e9
         lines.append(
-            f"  {users:.0e} users on {cores:5} cores: {seconds:8.0f} s, {limit} limit, writing {written:6.1f} GB/s"
+            f"  {users:.0e} users on {cores:5} cores: {seconds:8.0f} s, {limit} limit preprocess, writing "
+            f"{written:6.1f} GB/s"
         )
+    lines.append(f"plans limit preprocess from {preprocess / driver:.0f} cores on")
     return "\n".join(lines)

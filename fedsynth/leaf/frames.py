@@ -33,12 +33,12 @@ def find_run(text: bytes, base: int) -> Run | None:
     Each has six quotes, of the keys id, x and y, whose values are in brackets, and one pair of braces: then nothing
     else is a string, and nothing is nested in objects.
     """
-    if b"\\" in text or not text.isascii():
+    if b"\\" in text:
         return None
     data = np.frombuffer(text, np.uint8)
     quotes = np.append(np.flatnonzero(data == ord('"')), len(text) + len(", "))
     users = len(quotes) // _QUOTES
-    if not users or len(quotes) != _QUOTES * users + 1 or not _has_braces(data, users):
+    if not users or len(quotes) != _QUOTES * users + 1 or not _has_braces(text, data, users):
         return None
     quotes = np.hstack([quotes[:-1].reshape(users, _QUOTES), quotes[_QUOTES::_QUOTES, np.newaxis]])
     if (data.take(quotes[:, _AT[:, 0]] + _AT[:, 1], mode="clip") != _BYTES).any():
@@ -47,15 +47,23 @@ def find_run(text: bytes, base: int) -> Run | None:
     sizes = quotes[:, -1] - len(", ") - offsets
     if _may_be_deep(data, int(sizes.max())):
         return None
-    keys = zip((quotes[:, 0] + 1).tolist(), quotes[:, 1].tolist(), strict=True)
-    names = b'"'.join([text[start:end] for start, end in keys]).decode()
+    names = _slices(data, quotes[:, 0] + 1, quotes[:, 1] - quotes[:, 0]).decode()
     if not names.isprintable():
         return None
-    return Run(names.split('"'), array("q", (offsets + base).tobytes()), array("q", sizes.tobytes()))
+    return Run(names[:-1].split('"'), array("q", (offsets + base).tobytes()), array("q", sizes.tobytes()))
 
 
-def _has_braces(data: NDArray[np.uint8], pairs: int) -> bool:
-    return all(np.count_nonzero(data == ord(brace)) == pairs for brace in "{}")
+def _has_braces(text: bytes, data: NDArray[np.uint8], pairs: int) -> bool:
+    """Whether a text is ASCII and has that many pairs; in its code only `|`, `~` and DEL come after the first brace."""
+    if np.count_nonzero(data >= ord("{")) == 2 * pairs:
+        return True
+    return text.isascii() and all(np.count_nonzero(data == ord(brace)) == pairs for brace in "{}")
+
+
+def _slices(data: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> bytes:
+    """Return the bytes of several slices, one after another."""
+    ends = np.cumsum(sizes)
+    return data[np.arange(ends[-1]) + np.repeat(starts - ends + sizes, sizes)].tobytes()
 
 
 def _may_be_deep(data: NDArray[np.uint8], longest: int) -> bool:

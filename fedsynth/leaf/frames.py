@@ -33,7 +33,7 @@ def find_run(text: bytes, base: int) -> Run | None:
     Each has six quotes, of the keys id, x and y, whose values are in brackets, and one pair of braces: then nothing
     else is a string, and nothing is nested in objects.
     """
-    if b"\\" in text:
+    if b"\\" in text or not text.startswith(b', "'):
         return None
     data = np.frombuffer(text, np.uint8)
     quotes = np.append(np.flatnonzero(data == ord('"')), len(text) + len(", "))
@@ -63,7 +63,8 @@ def _has_braces(text: bytes, data: NDArray[np.uint8], pairs: int) -> bool:
 def _slices(data: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> bytes:
     """Return the bytes of several slices, one after another."""
     ends = np.cumsum(sizes)
-    return data[np.arange(ends[-1]) + np.repeat(starts - ends + sizes, sizes)].tobytes()
+    slices: NDArray[np.uint8] = data[np.arange(ends[-1]) + np.repeat(starts - ends + sizes, sizes)]
+    return slices.tobytes()
 
 
 def _may_be_deep(data: NDArray[np.uint8], longest: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from fedsynth.errors import DataError
 from fedsynth.leaf.decode import MAX_DEPTH
-from fedsynth.leaf.frames import find_run
+from fedsynth.leaf.frames import find_run, pass_users
 from fedsynth.leaf.index import LeafWalk, open_unchanged
 from fedsynth.leaf.lazy import LazyLeafFile
 from fedsynth.leaf.reader import SampleReader, read_index
@@ -127,3 +128,45 @@ def test_users_nested_too_deeply_are_found_in_runs(tmp_path: Path) -> None:
     for read in (read_index, lambda path: LazyLeafFile(path).samples(0)):
         with pytest.raises(DataError, match='"deep" has values nested too deeply'):
             read(path)
+
+
+ODD_BYTES = [bytes([code]) for code in b'"{}[]:, xyu0~|\\\t\x7f\xff']
+
+
+def mutant(data: bytes, rng: random.Random) -> bytes:
+    """Change a byte, leave a few out, or put a few that are there elsewhere."""
+    at, other = sorted(rng.sample(range(len(data)), 2))
+    size = rng.randrange(1, 12)
+    return rng.choice(
+        (
+            data[:at] + rng.choice(ODD_BYTES) + data[at + 1 :],
+            data[:at] + data[at + size :],
+            data[:at] + data[other : other + size] + data[at:],
+            data[:at] + data[other : other + size] + data[at + size :],
+        )
+    )
+
+
+def places(path: Path) -> Any:
+    try:
+        with open_unchanged(path) as (file, _):
+            walk = pass_users(LeafWalk(file, path))
+    except DataError as error:
+        return str(error)
+    return list(walk.found), list(walk.offsets), list(walk.sizes)
+
+
+def test_mutants_are_walked_as_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the text, users found by its frame are those that the walk finds without it, or so is what is wrong."""
+    rng = random.Random(5)
+    users = dict(list(USERS.items())[:9])
+    data = json.dumps(users).encode()
+    path, runs = tmp_path / "a.json", 0
+    for _ in range(4000):
+        write(path, users, mutant(data, rng))
+        found = places(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(LeafWalk, "_run", lambda walk, read, longest: None)
+            assert places(path) == found, path.read_bytes()
+        runs += isinstance(found, tuple)
+    assert 100 < runs < 3900

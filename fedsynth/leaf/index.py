@@ -155,9 +155,7 @@ class LeafWalk:
 
     def _take(self, key: str) -> None:
         if key in self.head or (key == "user_data" and self._at_data):
-            raise DataError(
-                f'{self.path}: "{shown(key)}" stands twice in the file, expected each key once; remove one'
-            )
+            raise DataError(f'{self.path}: "{shown(key)}" stands twice in the file, expected each key once; remove one')
         self.head[key] = _decode_value(self._scanner, key)
 
     def _finish(self) -> None:

@@ -128,5 +128,3 @@ def _list_of(path: Path, head: dict[str, Any], key: str, kind: type) -> list[Any
 def shown(text: str) -> str:
     """Return a text of a file, cut off where it is too long for a message."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-

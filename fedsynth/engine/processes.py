@@ -128,6 +128,8 @@ class ProcessPool:
             self._workers.append(_start())
         self._take(self._workers, timeout=0)
         self._hand_out(work)
+        if self._workers:
+            work.prepare()
 
     def _take(self, workers: Sequence[Worker], timeout: float | None = None) -> None:
         """Take what these processes have sent, if they have within the timeout; None: wait until one has, or died."""
@@ -168,11 +170,18 @@ class _Work:
         self.order: deque[_Task] = deque()
         self.goes_on = True
         self._jobs = jobs
+        self._prepared: list[Any] = []
+
+    def prepare(self) -> None:
+        """Have the next job at hand: it takes time to plan one, in which whoever asks for it would wait."""
+        if self.goes_on and not self._prepared:
+            self._prepared = list(islice(self._jobs, 1))
+            self.goes_on = bool(self._prepared)
 
     def take(self) -> _Task | None:
         """Take the next job, None if there is none."""
-        for job in islice(self._jobs, 1):
-            self.order.append(_Task(job, self.told))
-            return self.order[-1]
-        self.goes_on = False
-        return None
+        self.prepare()
+        if not self._prepared:
+            return None
+        self.order.append(_Task(self._prepared.pop(), self.told))
+        return self.order[-1]

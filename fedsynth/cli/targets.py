@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from fedsynth.pipeline.solve import Level
+if TYPE_CHECKING:
+    from fedsynth.pipeline.solve import Level
 
 
 def target_lines(levels: Sequence[Level]) -> Iterator[str]:

@@ -1,53 +1,32 @@
 """Local processes that carry out jobs, this one among them, without a thread in this one.
 
 This process works like the others, and looks after them whenever its own job reports progress: so the first jobs are
-under way while the others start, and where the work is shorter than a start no other is started. A job goes through a
-pipe to an idle process, what came of it comes back: where memory is short there is no thread that could fail to start,
-nor a queue left waiting. A worker says nothing on standard error, not even why it can't start: what there is to say,
-the main process says in one sentence.
+under way while the others start, and where the work is shorter than a start no other is started.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import pickle
-import threading
 import time
-import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedsynth.engine import Told
-from fedsynth.errors import EngineError, FedsynthError
-from fedsynth.system import (
-    interrupts_held,
-    main_module_hidden,
-    release_interrupts,
-    standard_error_silenced,
-    start_process_helper,
-)
+from fedsynth.errors import EngineError
+
+if TYPE_CHECKING:
+    from fedsynth.engine.worker import Worker
 
 Jobs = Iterator[Any]
 Function = Callable[[Any, Callable[[int], None]], Any]
 
 _HELD_PER_WORKER = 2
-_END_SECONDS = 5
-_START_SECONDS = 0.1
-"""Seconds that this process works alone before others are started, which takes each two or three times as long."""
+_START_SECONDS = 0.05
+"""Seconds that this process works alone before others are started, which takes each some times as long."""
 _LOOK_SECONDS = 0.005
 """How often this process looks after the others while it is at a job of its own."""
-
-_DIED = (
-    "a worker process died (killed, or out of memory); nothing of the stage was kept: run the same command again, "
-    "with fewer workers if memory is short"
-)
 
 
 class _Task:
@@ -88,61 +67,12 @@ class _Task:
         return self._value
 
 
-class _Worker:
-    """A process, this side of its pipe, and the task that it is at."""
-
-    def __init__(self) -> None:
-        self.task: _Task | None = None
-        self.ready = False
-        context = get_context("spawn")
-        self.pipe, other = context.Pipe()
-        with other:
-            self._process: SpawnProcess = context.Process(target=_serve, args=(other,), daemon=True)
-            try:
-                start_process_helper()
-                with interrupts_held(), standard_error_silenced(), main_module_hidden():
-                    self._process.start()
-            except OSError as error:
-                self.pipe.close()
-                short = "out of memory: " if error.errno == errno.ENOMEM else ""
-                raise EngineError(
-                    f"{short}a worker process can't be started ({error.strerror}); use fewer workers"
-                ) from error
-
-    def give(self, function: Function, task: _Task) -> None:
-        self.task = task
-        message = pickle.dumps((function, task.job))
-        try:
-            self.pipe.send_bytes(message)
-        except OSError as error:
-            raise EngineError(_DIED) from error
-
-    def take(self) -> None:
-        """Finish the task with what the process sent, which first of all says that it is there."""
-        try:
-            message = self.pipe.recv_bytes()
-        except (EOFError, OSError) as error:
-            raise EngineError(_DIED) from error
-        if self.task is not None:
-            self.task.finish(*pickle.loads(message))
-        self.task = None
-        self.ready = True
-
-    def end(self, *, at_once: bool) -> None:
-        """Let the process end by closing the pipe, or kill it; one that is only starting has nothing to end."""
-        self.pipe.close()
-        if not at_once and self.ready:
-            self._process.join(_END_SECONDS)
-        self._process.kill()
-        self._process.join()
-
-
 class ProcessPool:
     """At most `workers` processes, this one among them; the others are kept for the next jobs until `close`."""
 
     def __init__(self, workers: int) -> None:
         self._most = workers
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._alone = 0.0
         self._looked = 0.0
 
@@ -183,7 +113,7 @@ class ProcessPool:
             elif len(work.order) < self._bound and (task := work.take()) is not None:
                 task.run(work, look)
             elif work.order:
-                self._wait()
+                self._take([worker for worker in self._workers if worker.task is not None])
                 self._hand_out(work)
             else:
                 return
@@ -195,12 +125,19 @@ class ProcessPool:
     def _look_after(self, work: _Work, others: int) -> None:
         """Take what the others have sent, and give them more; start those that are missing once it is worth it."""
         if self._alone > _START_SECONDS and len(self._workers) < others and work.goes_on:
-            self._workers.append(_Worker())
-        for pipe in wait([worker.pipe for worker in self._workers], timeout=0):
-            next(worker for worker in self._workers if worker.pipe is pipe).take()
+            self._workers.append(_start())
+        self._take(self._workers, timeout=0)
         self._hand_out(work)
         if self._workers:
             work.prepare()
+
+    def _take(self, workers: Sequence[Worker], timeout: float | None = None) -> None:
+        """Take what these processes have sent, if they have within the timeout; None: wait until one has, or died."""
+        if workers:
+            from fedsynth.engine.worker import have_sent
+
+            for worker in have_sent(workers, timeout):
+                worker.take()
 
     def _hand_out(self, work: _Work) -> None:
         """Give a job to each process that is idle, while not too many results are held."""
@@ -210,16 +147,18 @@ class ProcessPool:
                 if task is not None:
                     worker.give(work.function, task)
 
-    def _wait(self) -> None:
-        """Wait until a process has sent something, or died."""
-        busy = {worker.pipe: worker for worker in self._workers if worker.task is not None}
-        for pipe in wait(list(busy)):
-            busy[pipe].take()  # type: ignore[index]
-
-    def _drop(self, workers: list[_Worker]) -> None:
+    def _drop(self, workers: list[Worker]) -> None:
         for worker in workers:
             self._workers.remove(worker)
             worker.end(at_once=True)
+
+
+def _start() -> Worker:
+    try:
+        from fedsynth.engine.worker import Worker  # 60 ms that short work does without
+    except ImportError as error:  # where memory is short libraries can't be loaded either
+        raise EngineError(f"a worker process can't be started ({error}); use fewer workers") from error
+    return Worker()
 
 
 class _Work:
@@ -246,50 +185,3 @@ class _Work:
             return None
         self.order.append(_Task(self._prepared.pop(), self.told))
         return self.order[-1]
-
-
-_interrupts: list[int] = []
-"""What a worker process got of Ctrl-C, which goes to the whole process group."""
-
-
-def _stop_if_interrupted(users: int) -> None:
-    """Be the progress of a job in a worker; after Ctrl-C leave the job: the main process says what there is to say."""
-    if _interrupts:
-        raise KeyboardInterrupt
-
-
-def _serve(pipe: Connection) -> None:
-    """Be a worker: on Ctrl-C say nothing and go on until the job can be left; end with the main process."""
-    with contextlib.suppress(BaseException):
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        release_interrupts(lambda number, frame: _interrupts.append(number))
-        pipe.send_bytes(b"")
-        while True:
-            pipe.send_bytes(_outcome(pipe.recv_bytes()))
-    os._exit(1)  # the other side closed the pipe, or memory is so short that nothing can be said
-
-
-def _outcome(message: bytes) -> bytes:
-    """Do a job and return whether that succeeded, and the result or the error, as the main process reads it."""
-    try:
-        function, job = pickle.loads(message)
-        _stop_if_interrupted(0)
-        return pickle.dumps((True, function(job, _stop_if_interrupted)))
-    except BaseException as error:
-        if not isinstance(error, (FedsynthError, OSError, MemoryError, KeyboardInterrupt)):
-            error.add_note(f"In a worker process:\n{traceback.format_exc()}")
-        return _pickled(error)
-
-
-def _pickled(error: BaseException) -> bytes:
-    try:
-        return pickle.dumps((False, error))
-    except Exception:  # an error that holds what can't be sent
-        return pickle.dumps((False, RuntimeError("".join(traceback.format_exception(error)))))
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -88,7 +88,7 @@ def survey_file(path: Path, progress: Progress = no_progress) -> Survey:
             sizes[name] = len(y)
             del y, text
             progress(1)
-    users = list(walk.order)
+    users = list(walk.found)
     hierarchies = walk.head.get("hierarchies")
     if hierarchies is not None:
         of_user = dict(zip(walk.head["users"], hierarchies, strict=True))

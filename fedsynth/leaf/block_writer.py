@@ -56,12 +56,12 @@ class BlockWriter:
             self._file.write(block_text(users, sizes, x, y))
         self._written += len(users)
 
-    def finish(self) -> FileStamp:
-        """End the text, sync the file and return what it is.
+    def finish(self, *, sync: bool = True) -> FileStamp:
+        """End the text, sync the file, unless somebody else will, and return what it is.
 
         Raises OSError, or whatever went wrong in a thread, unless every byte is in the file.
         """
         self._file.write(b"}}")
-        stamp, _ = self._file.close()
+        stamp, _ = self._file.close(sync=sync)
         self._finished = True
         return stamp

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fedsynth.leaf.frames import pass_users
 from fedsynth.leaf.index import LeafWalk, open_unchanged
 
 
@@ -17,5 +18,5 @@ def read_head(path: Path) -> dict[str, Any]:
     with open_unchanged(path) as (file, _):
         walk = LeafWalk(file, path)
         if not walk.to_data():
-            walk.pass_users()
+            pass_users(walk)
         return walk.head

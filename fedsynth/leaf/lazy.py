@@ -15,6 +15,7 @@ import orjson
 
 from fedsynth.errors import DataError
 from fedsynth.leaf.decode import decode, may_be_rounded
+from fedsynth.leaf.frames import pass_users
 from fedsynth.leaf.index import LeafWalk, open_file, open_unchanged
 from fedsynth.leaf.samples import MalformedError, read_user
 from fedsynth.records.stamp import FileState
@@ -36,7 +37,7 @@ class _Walked:
     @classmethod
     def of(cls, walk: LeafWalk) -> _Walked:
         """Walk to the end of the file."""
-        walk.pass_users()
+        pass_users(walk)
         return cls(
             offsets=walk.in_head_order(walk.offsets),
             sizes=walk.in_head_order(walk.sizes),

@@ -116,9 +116,9 @@ def _counts(walk: LeafWalk) -> Counts:
     """Return the head's counts, packed."""
     users, num_samples = walk.head["users"], array("q", walk.head["num_samples"])
     order: Sequence[int] = range(len(users))
-    if list(walk.order) != users:
+    if not walk.found.as_listed and list(walk.found) != users:
         position = {user: number for number, user in enumerate(users)}
-        order = array("q", map(position.__getitem__, walk.order))
+        order = array("q", map(position.__getitem__, walk.found))
     return Counts(Names.of(users), num_samples, walk.head.get("hierarchies"), order)
 
 

@@ -12,6 +12,7 @@ import orjson
 
 from fedsynth.engine import Progress, no_progress
 from fedsynth.leaf.decode import decode, may_be_rounded
+from fedsynth.leaf.frames import pass_users
 from fedsynth.leaf.index import LeafWalk, open_unchanged
 from fedsynth.leaf.reader import check_user
 
@@ -67,7 +68,7 @@ def values_of(file: FileIO, path: Path, wants_x: Callable[[], bool]) -> Iterator
     """Yield the users of a file that was just opened; for the rest see `read_values`."""
     walk = LeafWalk(file, path)
     if not walk.to_data():  # no user is handed out who may turn out not to be listed
-        walk.pass_users()
+        pass_users(walk)
         file.seek(0)
         walk = walk.again(file)
     for name, offset, text in walk.users():

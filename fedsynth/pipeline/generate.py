@@ -63,7 +63,8 @@ def _make(workspace: Workspace, dataset: Dataset, engine: Engine, bar: Bar, foun
     with workspace.draft([ALL_DATA]) as draft:
         with bar(_STAGE, dataset.parameters.num_tasks) as progress:
             folder, truth = draft.add_folder(ALL_DATA), draft.meta_file(TRUTH_FILE)
-            shards = write_dataset(folder, truth, dataset, engine, progress, passing=draft.passing_folder())
+            passing = draft.passing_folder()
+            shards = write_dataset(folder, truth, dataset, engine, progress, passing=passing, sync=draft.sync)
         samples = sum(int(shard.num_samples.sum()) for shard in shards.values())
         folder = workspace.data_dir / ALL_DATA
         record = StageRecord(

@@ -6,16 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedsynth.engine import INLINE, Engine
 from fedsynth.errors import UsageError, named
 from fedsynth.pipeline.generate import check_not_in_the_way, generate
 from fedsynth.pipeline.run import Bar, StageResult, no_bar
-from fedsynth.pipeline.solve import Level, Tell, solve
 from fedsynth.pipeline.target import Target, choose_knobs
 from fedsynth.processes.dataset import Dataset
 from fedsynth.processes.registry import PROCESSES, AnyParameters, choose_process
+
+if TYPE_CHECKING:
+    from fedsynth.pipeline.solve import Level, Tell
 
 NO_EFFECT = (
     "has no effect on the data: it adds the same to the logits of all classes, so that the largest stays the largest; "
@@ -80,6 +82,8 @@ def generate_levels(
     if not targets:
         stage = generate(data_dir, dataset, overwrite=overwrite, engine=engine, bar=bar)
         return GeneratorResult(stage, dataset)
+    from fedsynth.pipeline.solve import solve  # and with it all that measures, which only levels need
+
     if not overwrite:
         clusters = len(getattr(dataset.parameters, "prob_clusters", ()))
         unsolved = choose_knobs(targets, dataset.parameters.model, clusters=clusters, given=given)

@@ -61,12 +61,16 @@ class Dataset:
 
 @dataclass(frozen=True)
 class ShardJob:
-    """One file. path: where; tasks: the numbers of its users; models: where users' own models go meanwhile."""
+    """One file. path: where; tasks: the numbers of its users; models: where users' own models go meanwhile.
+
+    sync: whether to see to it that the file is on the disk, which another process on the same machine can do as well.
+    """
 
     path: Path
     dataset: Dataset
     tasks: range
     models: Path
+    sync: bool
 
     @property
     def users(self) -> int:
@@ -87,13 +91,21 @@ Keep = Callable[[Mapping[str, NDArray[Any]]], None]
 
 
 def write_dataset(
-    folder: Path, truth_path: Path, dataset: Dataset, engine: Engine, progress: Progress, *, passing: Path
+    folder: Path,
+    truth_path: Path,
+    dataset: Dataset,
+    engine: Engine,
+    progress: Progress,
+    *,
+    passing: Path,
+    sync: Callable[[Path], None],
 ) -> dict[str, Shard]:
     """Draw all tasks, write them as users "0", "1", ... and the ground truth; return the files by name.
 
     Holds a block of small users, or a large one, with their text, and the names of one file's; of each user a size
     and, for LEAF's process, cluster and K numbers. Models without a common basis, where workers draw them, wait in the
-    folder `passing` until all before them are in the truth. Raises UsageError if several workers are to draw from one
+    folder `passing` until all before them are in the truth. sync: given each file made on this machine, which need not
+    be on the disk yet. Raises UsageError if several workers are to draw from one
     sequence.
     """
     if not engine.inline and dataset.stream != INDEPENDENT:
@@ -103,12 +115,15 @@ def write_dataset(
             f"{named('workers')} and {named('scheduler')} out"
         )
     stream = open_stream(dataset)
-    jobs = [ShardJob(folder / name, dataset, tasks, passing / name) for name, tasks in dataset.shards.items()]
+    remote = not engine.local
+    jobs = [ShardJob(folder / name, dataset, tasks, passing / name, remote) for name, tasks in dataset.shards.items()]
     shards = {}
     with TruthWriter(truth_path, dataset.parameters.num_tasks) as truth:
         write = partial(_write_here, stream=stream, truth=truth) if engine.inline else write_shard_alone
         results = engine.map(write, jobs, progress=progress, users=lambda job: job.users)
         for job, (shard, part) in zip(jobs, results, strict=True):
+            if not job.sync:
+                sync(job.path)
             part.move_to(truth)
             shards[job.path.name] = shard
         sizes = np.concatenate([shard.num_samples for shard in shards.values()])
@@ -125,7 +140,7 @@ def write_shard(job: ShardJob, progress: Progress, *, stream: Stream, keep: Keep
             writer.write(block.sizes, block.x, block.y)
             keep(block.truth)
             progress(len(block.sizes))
-        return Shard(writer.finish(), np.array(sizes, np.int64))
+        return Shard(writer.finish(sync=job.sync), np.array(sizes, np.int64))
 
 
 def write_shard_alone(job: ShardJob, progress: Progress) -> tuple[Shard, TruthPart]:

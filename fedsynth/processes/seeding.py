@@ -43,13 +43,14 @@ def own_streams(seed: int, key: int, numbers: range) -> Iterator[RandomState]:
     """
     for start in range(numbers.start, numbers.stop, _AT_ONCE):
         several = np.arange(start, min(start + _AT_ONCE, numbers.stop))
-        words = seed_words(seed, key, several)
-        for number in range(len(words)):
-            yield _open(words[number])
+        for words in seed_words(seed, key, several)[:, 0]:
+            yield _open(words)
 
 
-def seed_words(seed: int, key: int, numbers: NDArray[Any]) -> Words:
-    """Return the words that `SeedSequence(seed, spawn_key=(key, number))` gives PCG64, for each number: [numbers, 4].
+def seed_words(seed: int, key: int, numbers: NDArray[Any], streams: int = 1) -> Words:
+    """Return the words that `SeedSequence(seed, spawn_key=(key, number))` gives, in fours for PCG64s.
+
+    They are [numbers, streams, 4], each number's the first that its sequence gives.
 
     What the keys have in common is mixed by NumPy; this mixes in the last number, and draws the words. seed, key,
     numbers: below 2**32, so that each is one word of entropy, and the seed, with a key behind it, four.
@@ -62,10 +63,11 @@ def seed_words(seed: int, key: int, numbers: NDArray[Any]) -> Words:
         hashed, constant = _hashed(last, constant, _MULT_A)
         mixed = _MIX_L * pool[number] - _MIX_R * hashed
         pool[number] = mixed ^ (mixed >> _SHIFT)
-    words = np.empty((len(numbers), 2 * _SEED_WORDS), "<u4")
+    words = np.empty((len(numbers), streams, 2 * _SEED_WORDS), "<u4")
     constant = _INIT_B
-    for number in range(2 * _SEED_WORDS):
-        words[:, number], constant = _hashed(pool[number % _POOL], constant, _MULT_B)
+    for number in range(streams * 2 * _SEED_WORDS):
+        stream, word = divmod(number, 2 * _SEED_WORDS)
+        words[:, stream, word], constant = _hashed(pool[number % _POOL], constant, _MULT_B)
     found: Words = words.view("<u8").astype(np.uint64, copy=False)
     return found
 
@@ -77,16 +79,25 @@ def _hashed(values: NDArray[np.uint32], constant: int, factor: int) -> tuple[NDA
     return hashed ^ (hashed >> _SHIFT), following
 
 
-class StreamSet:
-    """Several independent streams of one key, told apart by a number below `streams`; each costs 1 us, not 10."""
+class StreamSets:
+    """Several independent streams for each number: those of the key (key, number), told apart below `streams`.
 
-    def __init__(self, streams: int, seed: int, *key: int) -> None:
-        words: Any = SeedSequence(seed, spawn_key=key).generate_state(_SEED_WORDS * streams, np.uint64)
-        self._words: Words = words
+    What one number's are seeded with is found together with the numbers after it. seed, key, numbers: below 2**32.
+    Holds the words of 4,096 streams.
+    """
 
-    def open(self, number: int) -> RandomState:
+    def __init__(self, streams: int, seed: int, key: int) -> None:
+        self._streams, self._seed, self._key = streams, seed, key
+        self._first = 0
+        self._words: Words = np.empty((0, streams, _SEED_WORDS), np.uint64)
+
+    def open(self, number: int, stream: int) -> RandomState:
         """Return a stream from its start."""
-        return _open(self._words[_SEED_WORDS * number : _SEED_WORDS * (number + 1)])
+        if not 0 <= number - self._first < len(self._words):
+            self._first = number
+            numbers = np.arange(number, min(number + _AT_ONCE // self._streams, 1 << 32))
+            self._words = seed_words(self._seed, self._key, numbers, self._streams)
+        return _open(self._words[number - self._first, stream])
 
 
 def _open(words: Words) -> RandomState:

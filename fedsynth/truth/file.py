@@ -208,7 +208,7 @@ class TruthWriter:
         """Write the users' ids, as `_write` would, a slice at a time: all at once they are 60 bytes each."""
         import numpy as np
 
-        longest = max((len(user) for part in slices(user_ids) for user in part), default=0)
+        longest = max((max(map(len, part)) for part in slices(user_ids)), default=0)
         kind = np.dtype(f"U{max(longest, 1)}")
         with naming(self._path), self._zip.open("user_ids.npy", "w", force_zip64=True) as entry:
             described = {"descr": kind.str, "fortran_order": False, "shape": (len(user_ids),)}

@@ -50,9 +50,9 @@ def walked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     walked: list[Path] = []
     users = LeafWalk.users_and_runs
 
-    def counted(walk: LeafWalk, read: Any) -> Any:
+    def counted(walk: LeafWalk, *args: Any) -> Any:
         walked.append(walk.path)
-        return users(walk, read)
+        return users(walk, *args)
 
     monkeypatch.setattr(LeafWalk, "users_and_runs", counted)
     return walked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from fedsynth.errors import DataError
 from fedsynth.leaf.decode import MAX_DEPTH
+from fedsynth.leaf.frames import find_run, pass_users
 from fedsynth.leaf.index import LeafWalk, open_unchanged
 from fedsynth.leaf.lazy import LazyLeafFile
 from fedsynth.leaf.reader import SampleReader, read_index
-from fedsynth.leaf.runs import Run, find_run, read_run
+from fedsynth.leaf.runs import Run, read_run
 
 USERS = {f"u{number}": {"x": [[number, 0.5]] * (number % 4), "y": [number] * (number % 4)} for number in range(400)}
 
@@ -34,7 +36,7 @@ def write(path: Path, users: dict[str, Any], data: bytes | None = None) -> Path:
 @pytest.mark.parametrize("find", [read_run, find_run])
 def test_a_run_tells_names_and_places(find: Any) -> None:
     text = run_of(USERS)
-    run = find(text)
+    run = find(text, 0)
     assert run is not None
     assert list(run.names) == list(USERS)
     texts = [text[at : at + size] for at, size in zip(run.offsets, run.sizes, strict=True)]
@@ -58,12 +60,12 @@ samples = st.lists(st.tuples(values, values), max_size=4)
 def test_any_users_are_found_or_left_alone(users: dict[str, list[tuple[Any, Any]]]) -> None:
     """Whatever is taken for a run is what json says it is."""
     text = run_of({name: {"x": [x for x, _ in pairs], "y": [y for _, y in pairs]} for name, pairs in users.items()})
-    for run in (read_run(text), find_run(text)):
+    for run in (read_run(text, 0), find_run(text, 0)):
         if run is not None:
             assert list(run.names) == list(users)
             found = [json.loads(text[at : at + size]) for at, size in zip(run.offsets, run.sizes, strict=True)]
             assert found == list(json.loads(b"{" + text[2:] + b"}").values())
-    assert read_run(text) is not None or "\\ud" in text.decode().lower()
+    assert read_run(text, 0) is not None or "\\ud" in text.decode().lower()
 
 
 ODD = {
@@ -85,7 +87,7 @@ ODD = {
 def test_what_is_odd_is_no_run(name: str) -> None:
     before, after = ODD[name]
     text = run_of(USERS).decode().replace(before, after, 1).encode(errors="surrogateescape")
-    run = read_run(text)
+    run = read_run(text, 0)
     assert run is None or len(run.names) < len(USERS)
 
 
@@ -95,7 +97,7 @@ def test_odd_files_are_said_and_read_as_one_by_one(name: str, tmp_path: Path, mo
     data = json.dumps(USERS).replace(before, after, 1).encode(errors="surrogateescape")
     path = write(tmp_path / "a.json", USERS, data)
     found = said(path)
-    monkeypatch.setattr(LeafWalk, "_run", lambda walk, read: None)
+    monkeypatch.setattr(LeafWalk, "_run", lambda walk, read, longest: None)
     assert said(path) == found
 
 
@@ -126,3 +128,45 @@ def test_users_nested_too_deeply_are_found_in_runs(tmp_path: Path) -> None:
     for read in (read_index, lambda path: LazyLeafFile(path).samples(0)):
         with pytest.raises(DataError, match='"deep" has values nested too deeply'):
             read(path)
+
+
+ODD_BYTES = [bytes([code]) for code in b'"{}[]:, xyu0~|\\\t\x7f\xff']
+
+
+def mutant(data: bytes, rng: random.Random) -> bytes:
+    """Change a byte, leave a few out, or put a few that are there elsewhere."""
+    at, other = sorted(rng.sample(range(len(data)), 2))
+    size = rng.randrange(1, 12)
+    return rng.choice(
+        (
+            data[:at] + rng.choice(ODD_BYTES) + data[at + 1 :],
+            data[:at] + data[at + size :],
+            data[:at] + data[other : other + size] + data[at:],
+            data[:at] + data[other : other + size] + data[at + size :],
+        )
+    )
+
+
+def places(path: Path) -> Any:
+    try:
+        with open_unchanged(path) as (file, _):
+            walk = pass_users(LeafWalk(file, path))
+    except DataError as error:
+        return str(error)
+    return list(walk.found), list(walk.offsets), list(walk.sizes)
+
+
+def test_mutants_are_walked_as_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the text, users found by its frame are those that the walk finds without it, or so is what is wrong."""
+    rng = random.Random(5)
+    users = dict(list(USERS.items())[:9])
+    data = json.dumps(users).encode()
+    path, runs = tmp_path / "a.json", 0
+    for _ in range(4000):
+        write(path, users, mutant(data, rng))
+        found = places(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(LeafWalk, "_run", lambda walk, read, longest: None)
+            assert places(path) == found, path.read_bytes()
+        runs += isinstance(found, tuple)
+    assert 100 < runs < 3900

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.random import SeedSequence
+from numpy.random import PCG64, RandomState, SeedSequence
+from numpy.random.bit_generator import ISeedSequence
 
-from fedsynth.processes.seeding import own_stream, own_streams, seed_words
+from fedsynth.processes.seeding import StreamSets, own_stream, own_streams, seed_words
 
 EDGES = (0, 1, 2**16, 2**31, 2**32 - 1)
 
@@ -19,8 +21,9 @@ def test_words_are_those_of_numpys_seed_sequence() -> None:
     for _ in range(500):
         seed, key = (draw.choice([*EDGES, *(draw.randrange(2**32) for _ in EDGES)]) for _ in range(2))
         numbers = np.array([*EDGES, *(draw.randrange(2**32) for _ in range(15))])
-        expected = [SeedSequence(seed, spawn_key=(key, int(n))).generate_state(4, np.uint64) for n in numbers]
-        assert (seed_words(seed, key, numbers) == np.array(expected)).all(), (seed, key)
+        expected = [SeedSequence(seed, spawn_key=(key, int(n))).generate_state(36, np.uint64) for n in numbers]
+        assert (seed_words(seed, key, numbers, 9).reshape(-1, 36) == np.array(expected)).all(), (seed, key)
+        assert (seed_words(seed, key, numbers)[:, 0] == np.array(expected)[:, :4]).all(), (seed, key)
 
 
 @pytest.mark.parametrize("numbers", [range(0), range(3), range(99_999_990, 10**8), range(4_090, 4_100)])
@@ -39,3 +42,21 @@ def test_streams_go_on_from_one_slice_of_words_to_the_next() -> None:
     for number in (4_095, 4_096, 4_999):
         assert several[number] == own_stream(7, 1, number).random_sample()
     assert len(set(several)) == 5_000
+
+
+def test_streams_of_a_number_are_the_same_whenever_they_are_asked_for() -> None:
+    sets = StreamSets(9, 7, 3)
+    for number in (5, 0, 454, 455, 2**32 - 1, 5, 10**6, 4):
+        words = SeedSequence(7, spawn_key=(3, number)).generate_state(36, np.uint64)
+        for stream in (8, 0, 3):
+            state = sets.open(number, stream).get_state(legacy=False)
+            assert state == RandomState(PCG64(Given(words[4 * stream : 4 * stream + 4]))).get_state(legacy=False)
+
+
+class Given(ISeedSequence):
+    def __init__(self, words: Any) -> None:
+        self._words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
+        assert (n_words, dtype) == (4, np.uint64)
+        return self._words

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from fedsynth.processes.seeding import StreamSet, own_stream
+from fedsynth.processes.seeding import StreamSets, own_stream
 from fedsynth.processes.shifts.concepts import Concepts
 from fedsynth.processes.shifts.labels import change_labels, draw_labels, draw_shares, pooled_shares
 from fedsynth.processes.shifts.parameters import ShiftsParameters
@@ -49,8 +49,7 @@ class Ingredients:
         self.pooled = pooled_shares(parameters.num_classes, parameters.imbalance)
         self._thresholds = np.cumsum(parameters.prob_clusters)[:-1]
         self._rejections = [Rejection(parameters.num_classes) for _ in parameters.prob_clusters]
-        self._user = -1
-        self._streams: StreamSet | None = None
+        self._streams = StreamSets(len(Ingredient), parameters.seed, _USER)
 
     @cached_property
     def _sizes(self) -> SizeLaw:
@@ -119,7 +118,5 @@ class Ingredients:
         return self._stream(Ingredient.OFFSET, user).standard_normal(width)
 
     def _stream(self, ingredient: Ingredient, user: int) -> RandomState:
-        """Return a stream from its start; the seeds of the user asked for last are kept."""
-        if self._streams is None or user != self._user:
-            self._user, self._streams = user, StreamSet(len(Ingredient), self.parameters.seed, _USER, user)
-        return self._streams.open(ingredient)
+        """Return a stream from its start."""
+        return self._streams.open(user, ingredient)

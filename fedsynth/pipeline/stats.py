@@ -93,7 +93,7 @@ class MeasureJob:
 
 
 def measure_file(job: MeasureJob, progress: Progress) -> Tally:
-    """Return the job's meter with all users of the file; holds, and raises, what `read_blocks` does."""
+    """Return what the job's meter found in the file; holds, and raises, what `read_blocks` does."""
     check_shared([job.path])
     position: dict[str, int] = {}
     for found in read_blocks(job.path, lambda: job.meter.wants_x, progress):
@@ -103,7 +103,7 @@ def measure_file(job: MeasureJob, progress: Progress) -> Tally:
         else:
             position = position or dict(zip(read_head(job.path)["users"], job.users, strict=True))
             job.meter.add(position[found[0]], *found[1:])
-    return job.meter
+    return job.meter.found()
 
 
 def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> Description:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,10 @@ class Tally:
             None if self.gradients is None else self.gradients.part(users),
             None if self.concepts is None else self.concepts.part(users),
         )
+
+    def found(self) -> Tally:
+        """Return what `merge` asks for: what was found, without what it was told of the users."""
+        return self if self.concepts is None else replace(self, concepts=self.concepts.found())
 
     def merge(self, part: Tally) -> None:
         """Take all that a part has taken."""

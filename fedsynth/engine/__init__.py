@@ -10,6 +10,7 @@ import contextlib
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -34,6 +35,10 @@ class Pool(Protocol):
 
         known: how many jobs there are at least; a pool that runs several at a time prepares for as many.
         """
+        ...
+
+    def begin(self, function: Callable[[Any, Progress], Any], job: Any) -> Callable[[], Any]:
+        """Begin a job elsewhere if that is worth it; return what gives its result, and else runs it."""
         ...
 
 
@@ -101,6 +106,14 @@ class Engine:
         told = Told(progress, lambda job: progress(users(job)))
         with self.pool.map(function, following, len(first), told) as results:
             yield from results
+
+    def begin(self, function: Callable[[Job, Progress], Result], job: Job) -> Callable[[], Result]:
+        """Begin a short job in a local process that is idle, while this one goes on; return what waits for its result.
+
+        Where none is, the job runs here, when it is asked for. Raises then what the job raises, and EngineError if its
+        process died.
+        """
+        return partial(function, job, no_progress) if self.pool is None else self.pool.begin(function, job)
 
 
 INLINE = Engine(workers=1, inline=True)

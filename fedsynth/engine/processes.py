@@ -18,13 +18,14 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from fedsynth.engine import Told
+from fedsynth.engine import Told, no_progress
 from fedsynth.errors import EngineError, FedsynthError
 from fedsynth.system import (
     interrupts_held,
@@ -159,10 +160,28 @@ class ProcessPool:
         finally:
             self._drop([worker for worker in self._workers if worker.task is not None])
 
+    def begin(self, function: Function, job: Any) -> Callable[[], Any]:
+        """Give a job to a process that is idle, and return what waits for its result; without one, what runs it here.
+
+        Not while `map` is under way.
+        """
+        worker = next((worker for worker in self._workers if worker.ready), None)
+        if worker is None:
+            return partial(function, job, no_progress)
+        task = _Task(job, Told(no_progress, no_progress))
+        worker.give(function, task)
+
+        def result() -> Any:
+            while not task.done:
+                worker.take()
+            return task.result()
+
+        return result
+
     def close(self) -> None:
-        """End all processes."""
+        """End all processes; one that is still at a job is killed."""
         for worker in self._workers:
-            worker.end(at_once=False)
+            worker.end(at_once=worker.task is not None)
         self._workers = []
 
     def _results(self, work: _Work, others: int) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.random import default_rng
+from numpy.typing import NDArray
 
 from fedsynth.stats.blocks import Floats, Ints, make_block
 from fedsynth.stats.concepts import ConceptMeter
@@ -33,7 +34,7 @@ class Tally:
     concepts: ConceptMeter | None = None
 
     @classmethod
-    def draw(cls, names: Sequence[str], num_samples: Sequence[int], truth: Truth | None, seed: int) -> Tally:
+    def draw(cls, names: Sequence[str] | NDArray[Any], num_samples: Ints, truth: Truth | None, seed: int) -> Tally:
         """Draw the samples that are to be kept. names, num_samples: of all users; truth: that of these, or None."""
         users = InOrder(names, num_samples)
         return cls(

@@ -37,6 +37,10 @@ class Pool(Protocol):
         """
         ...
 
+    def prepare(self, function: Callable[[Any, Progress], Any], known: int) -> None:
+        """Start what so many jobs will need."""
+        ...
+
     def begin(self, function: Callable[[Any, Progress], Any], job: Any) -> Callable[[], Any]:
         """Begin a job elsewhere if that is worth it; return what gives its result, and else runs it."""
         ...
@@ -106,6 +110,14 @@ class Engine:
         told = Told(progress, lambda job: progress(users(job)))
         with self.pool.map(function, following, len(first), told) as results:
             yield from results
+
+    def prepare(self, function: Callable[[Any, Progress], Any], jobs: int) -> None:
+        """Start local processes for jobs of this function that are to come, and are long enough to be worth it.
+
+        Without this they are started when the first job has been under way for a moment.
+        """
+        if self.pool is not None:
+            self.pool.prepare(function, jobs)
 
     def begin(self, function: Callable[[Job, Progress], Result], job: Job) -> Callable[[], Result]:
         """Begin a short job in a local process that is idle, while this one goes on; return what waits for its result.

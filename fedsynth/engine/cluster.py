@@ -65,6 +65,9 @@ class Cluster:
         finally:
             self._cancel([future for _, future in waiting])
 
+    def prepare(self, function: Function, known: int) -> None:
+        """Do nothing: the cluster's workers are there."""
+
     def begin(self, function: Function, job: Any) -> Callable[[], Any]:
         """Return what runs a job here: a short one is not worth the way."""
         return partial(function, job, no_progress)

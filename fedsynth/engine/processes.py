@@ -11,26 +11,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import pickle
-import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing import get_context
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from fedsynth.engine import Told, no_progress
-from fedsynth.errors import EngineError, FedsynthError
+from fedsynth.engine.worker import serve
+from fedsynth.errors import EngineError
 from fedsynth.system import (
     interrupts_held,
     main_module_hidden,
-    release_interrupts,
     standard_error_silenced,
     start_process_helper,
 )
@@ -92,13 +89,15 @@ class _Task:
 class _Worker:
     """A process, this side of its pipe, and the task that it is at."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: Function) -> None:
         self.task: _Task | None = None
         self.ready = False
         context = get_context("spawn")
         self.pipe, other = context.Pipe()
         with other:
-            self._process: SpawnProcess = context.Process(target=_serve, args=(other,), daemon=True)
+            self._process: SpawnProcess = context.Process(
+                target=serve, args=(other, pickle.dumps(function)), daemon=True
+            )
             try:
                 start_process_helper()
                 with interrupts_held(), standard_error_silenced(), main_module_hidden():
@@ -128,6 +127,12 @@ class _Worker:
             self.task.finish(*pickle.loads(message))
         self.task = None
         self.ready = True
+
+    def result_of(self, task: _Task) -> Any:
+        """Wait until the process has done its task, and return what came of it."""
+        while not task.done:
+            self.take()
+        return task.result()
 
     def end(self, *, at_once: bool) -> None:
         """Let the process end by closing the pipe, or kill it; one that is only starting has nothing to end."""
@@ -160,23 +165,21 @@ class ProcessPool:
         finally:
             self._drop([worker for worker in self._workers if worker.task is not None])
 
+    def prepare(self, function: Function, known: int) -> None:
+        """Start the processes that so many jobs are worth, to be there when the jobs are."""
+        while len(self._workers) < min(known, self._most) - 1:
+            self._workers.append(_Worker(function))
+
     def begin(self, function: Function, job: Any) -> Callable[[], Any]:
         """Give a job to a process that is idle, and return what waits for its result; without one, what runs it here.
 
         Not while `map` is under way.
         """
-        worker = next((worker for worker in self._workers if worker.ready), None)
-        if worker is None:
-            return partial(function, job, no_progress)
-        task = _Task(job, Told(no_progress, no_progress))
-        worker.give(function, task)
-
-        def result() -> Any:
-            while not task.done:
-                worker.take()
-            return task.result()
-
-        return result
+        for worker in (worker for worker in self._workers if worker.ready):
+            task = _Task(job, Told(no_progress, no_progress))
+            worker.give(function, task)
+            return partial(worker.result_of, task)
+        return partial(function, job, no_progress)
 
     def close(self) -> None:
         """End all processes; one that is still at a job is killed."""
@@ -214,7 +217,7 @@ class ProcessPool:
     def _look_after(self, work: _Work, others: int) -> None:
         """Take what the others have sent, and give them more; start those that are missing once it is worth it."""
         if self._alone > _START_SECONDS and len(self._workers) < others and work.goes_on:
-            self._workers.append(_Worker())
+            self._workers.append(_Worker(work.function))
         for pipe in wait([worker.pipe for worker in self._workers], timeout=0):
             next(worker for worker in self._workers if worker.pipe is pipe).take()
         self._hand_out(work)
@@ -256,50 +259,3 @@ class _Work:
             return self.order[-1]
         self.goes_on = False
         return None
-
-
-_interrupts: list[int] = []
-"""What a worker process got of Ctrl-C, which goes to the whole process group."""
-
-
-def _stop_if_interrupted(users: int) -> None:
-    """Be the progress of a job in a worker; after Ctrl-C leave the job: the main process says what there is to say."""
-    if _interrupts:
-        raise KeyboardInterrupt
-
-
-def _serve(pipe: Connection) -> None:
-    """Be a worker: on Ctrl-C say nothing and go on until the job can be left; end with the main process."""
-    with contextlib.suppress(BaseException):
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        release_interrupts(lambda number, frame: _interrupts.append(number))
-        pipe.send_bytes(b"")
-        while True:
-            pipe.send_bytes(_outcome(pipe.recv_bytes()))
-    os._exit(1)  # the other side closed the pipe, or memory is so short that nothing can be said
-
-
-def _outcome(message: bytes) -> bytes:
-    """Do a job and return whether that succeeded, and the result or the error, as the main process reads it."""
-    try:
-        function, job = pickle.loads(message)
-        _stop_if_interrupted(0)
-        return pickle.dumps((True, function(job, _stop_if_interrupted)))
-    except BaseException as error:
-        if not isinstance(error, (FedsynthError, OSError, MemoryError, KeyboardInterrupt)):
-            error.add_note(f"In a worker process:\n{traceback.format_exc()}")
-        return _pickled(error)
-
-
-def _pickled(error: BaseException) -> bytes:
-    try:
-        return pickle.dumps((False, error))
-    except Exception:  # an error that holds what can't be sent
-        return pickle.dumps((False, RuntimeError("".join(traceback.format_exception(error)))))
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from fedsynth.truth.ids import Ids
 
 
+_LARGE = 32 << 20
+"""Bytes of data from which on other processes are started while this one still reads heads and truth."""
+
+
 @dataclass(frozen=True)
 class Description:
     """LEAF's statistics of a folder, and the measures of its heterogeneity if they were asked for."""
@@ -122,6 +126,8 @@ def count(folder: Path, *, features: bool = True, engine: Engine = INLINE, bar: 
     meta = meta_dir(settled(files[0].parent).parent)
     with unchanged(files):
         origin = find_origin(folder)
+        if sum(file.stat().st_size for file in files) > _LARGE:
+            engine.prepare(measure_file, len(files))
         with _damage_first(files):
             users, counts, parts = _users(folder, files)
             truth = find_truth(origin, meta, users, counts)

@@ -146,13 +146,12 @@ def beside_chance(table: LabelTable, chance: Mapping[str, float]) -> dict[str, f
     `_adjusted` is (value - chance) / (1 - chance): 0 for what chance shows, 1 for users as far apart as can be. It is
     skipped where chance alone gives 1, as among users of one sample each.
     """
-    largest = np.zeros(len(table.sizes))
-    np.maximum.at(largest, table.users, table.counts)
     some = table.sizes > 0
+    largest = np.maximum.reduceat(table.counts, np.flatnonzero(np.diff(table.users, prepend=-1)))
     found = distances(table)
     return {
         "label.classes_per_user": float(len(table.users) / some.sum()),
-        "label.majority_share": float((largest[some] / table.sizes[some]).mean()),
+        "label.majority_share": float((largest / table.sizes[some]).mean()),
         **found,
         **{f"{key}_chance": value for key, value in chance.items()},
         **{f"{key}_adjusted": (found[key] - level) / (1 - level) for key, level in chance.items() if level < 1 - 1e-9},

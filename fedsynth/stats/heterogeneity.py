@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fedsynth.stats.chance import Margins, chance_levels
 from fedsynth.stats.concepts import PAIRED
-from fedsynth.stats.labels import LabelTable, beside_chance, margins
+from fedsynth.stats.labels import LabelCounter, LabelTable, beside_chance, margins
 from fedsynth.stats.quantity import quantity_measures
 from fedsynth.stats.summary import Counts
 from fedsynth.stats.swaps import concepts_without_models
@@ -113,9 +113,12 @@ class Meter:
 
     @cached_property
     def labels(self) -> LabelTable | None:
-        """What was counted of the labels of all users taken, None if they are no classes."""
+        """What was counted of the labels of all users, None if they are no classes; after it no user can be taken."""
         counted = self._tally.labels
-        return None if counted.reason or not self._num_samples.any() else counted.table()
+        if counted.reason or not self._num_samples.any():
+            return None
+        self._tally = replace(self._tally, labels=LabelCounter())  # the table holds them all
+        return counted.table()
 
     def measures(self, chance: Callable[[], Mapping[str, float]] | None = None) -> Measures:
         """Return the measures of all users taken.

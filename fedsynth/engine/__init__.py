@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fedsynth.errors import DataError, UsageError, named
 from fedsynth.system import MOST_PROCESSES
@@ -37,12 +37,17 @@ class Pool(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class LocalPool(Pool, Protocol):
+    """One on this machine, whose processes are near enough for what is short: `ProcessPool`."""
+
     def prepare(self, function: Callable[[Any, Progress], Any], known: int) -> None:
-        """Start what so many jobs will need."""
+        """Start the processes that so many jobs are worth."""
         ...
 
     def begin(self, function: Callable[[Any, Progress], Any], job: Any) -> Callable[[], Any]:
-        """Begin a job elsewhere if that is worth it; return what gives its result, and else runs it."""
+        """Begin a job in a process that is idle, and return what waits for its result, or else runs it here."""
         ...
 
 
@@ -116,7 +121,7 @@ class Engine:
 
         Without this they are started when the first job has been under way for a moment.
         """
-        if self.pool is not None:
+        if isinstance(self.pool, LocalPool):
             self.pool.prepare(function, jobs)
 
     def begin(self, function: Callable[[Job, Progress], Result], job: Job) -> Callable[[], Result]:
@@ -125,7 +130,8 @@ class Engine:
         Where none is, the job runs here, when it is asked for. Raises then what the job raises, and EngineError if its
         process died.
         """
-        return partial(function, job, no_progress) if self.pool is None else self.pool.begin(function, job)
+        pool = self.pool
+        return pool.begin(function, job) if isinstance(pool, LocalPool) else partial(function, job, no_progress)
 
 
 INLINE = Engine(workers=1, inline=True)

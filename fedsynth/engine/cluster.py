@@ -20,10 +20,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from fedsynth.engine import Told, no_progress
+from fedsynth.engine import Told
 from fedsynth.errors import EngineError, FedsynthError
 from fedsynth.version import __version__
 
@@ -64,13 +63,6 @@ class Cluster:
             yield self._results(function, jobs, waiting, told)
         finally:
             self._cancel([future for _, future in waiting])
-
-    def prepare(self, function: Function, known: int) -> None:
-        """Do nothing: the cluster's workers are there."""
-
-    def begin(self, function: Function, job: Any) -> Callable[[], Any]:
-        """Return what runs a job here: a short one is not worth the way."""
-        return partial(function, job, no_progress)
 
     def _results(
         self, function: Function, jobs: Iterator[Any], waiting: deque[tuple[Any, Any]], told: Told

@@ -41,8 +41,7 @@ def stats(
     scheduler: str | None,
 ) -> None:
     """Print LEAF's statistics of a folder (all_data), how heterogeneous its users are, and draw pictures."""
-    from fedsynth.pipeline.stats import count, find_folder, paint, summarize_folder  # NumPy, Pillow
-    from fedsynth.stats.pictures import write_pictures
+    from fedsynth.pipeline.stats import count, find_folder, keep, paint, summarize_folder  # NumPy, Pillow
 
     if no_features and no_measures:
         raise UsageError("--no-features makes no sense with --no-measures, which skips all measures; choose one")
@@ -66,7 +65,7 @@ def stats(
     else:
         say("\n".join(described.lines(name)))
     if wanted:
-        drawn = write_pictures(painted)
+        drawn = keep(painted)
         if not as_json and described.measures is not None:
             say(f"pictures: {_together(drawn)}")
 

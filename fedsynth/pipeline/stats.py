@@ -178,9 +178,14 @@ def paint(folder: Path, name: str, description: Description) -> Pictures:
     return {folder.parent / file: content for file, content in painted.items()}
 
 
+def keep(painted: Pictures) -> list[Path]:
+    """Write what `paint` gave, each picture in one step, and return the paths."""
+    return write_pictures(painted)
+
+
 def draw(folder: Path, name: str, description: Description) -> list[Path]:
     """Write the pictures beside a folder, see `paint`, and return their paths."""
-    return write_pictures(paint(folder, name, description))
+    return keep(paint(folder, name, description))
 
 
 def named_measures(description: Description) -> Measures | None:

@@ -221,6 +221,8 @@ class ProcessPool:
         for pipe in wait([worker.pipe for worker in self._workers], timeout=0):
             next(worker for worker in self._workers if worker.pipe is pipe).take()
         self._hand_out(work)
+        if self._workers:
+            work.prepare()
 
     def _hand_out(self, work: _Work) -> None:
         """Give a job to each process that is idle, while not too many results are held."""
@@ -251,11 +253,18 @@ class _Work:
         self.order: deque[_Task] = deque()
         self.goes_on = True
         self._jobs = jobs
+        self._prepared: list[Any] = []
+
+    def prepare(self) -> None:
+        """Have the next job at hand: it takes time to plan one, in which whoever asks for it would wait."""
+        if self.goes_on and not self._prepared:
+            self._prepared = list(islice(self._jobs, 1))
+            self.goes_on = bool(self._prepared)
 
     def take(self) -> _Task | None:
         """Take the next job, None if there is none."""
-        for job in islice(self._jobs, 1):
-            self.order.append(_Task(job, self.told))
-            return self.order[-1]
-        self.goes_on = False
-        return None
+        self.prepare()
+        if not self._prepared:
+            return None
+        self.order.append(_Task(self._prepared.pop(), self.told))
+        return self.order[-1]

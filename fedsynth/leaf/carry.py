@@ -15,14 +15,14 @@ from fedsynth.engine import Progress, check_shared, no_progress
 from fedsynth.leaf.offsets import AnyIndex, LeafIndex, RawUser, SampleOffsets, shelved, unshelved
 from fedsynth.leaf.plan import Counts, FilePlan, MaskedUsers, PooledUsers, WholeUsers
 from fedsynth.leaf.reader import SampleReader
-from fedsynth.leaf.samples import sample_pieces
+from fedsynth.leaf.samples import sample_pieces, standard_text
 from fedsynth.leaf.writer import LeafWriter
 from fedsynth.records.stamp import FileStamp, FileState
 from fedsynth.system import copy_file, sync_file
 
 Output = tuple[FileStamp, AnyIndex]
 
-_BATCH = 1 << 16
+_BATCH = 1 << 17
 """Bytes of text of users who are processed together."""
 
 
@@ -151,7 +151,7 @@ def _write_whole(picks: WholeUsers, part: range, reader: SampleReader, writer: L
     if len(users) == 1:  # it may be large: not to be copied into one text with its name
         writer.write_user(reader.text(users[0]), standard=bool(standard[0]))
     else:
-        writer.write_users([(text,) for text in reader.texts(users)], standard)
+        writer.write_users(reader.texts(users), standard)
     if picks.cut is not None and part.stop == len(picks):
         user = reader.samples(picks.cut.user)
         chosen = picks.cut.samples
@@ -161,14 +161,14 @@ def _write_whole(picks: WholeUsers, part: range, reader: SampleReader, writer: L
 def _write_masked(picks: MaskedUsers, part: range, samples: Mapping[int, RawUser], writer: LeafWriter) -> None:
     users = list(map(samples.__getitem__, picks.positions[part.start : part.stop]))
     masks = picks.masks(part.start, part.stop)
+    if len(users) == 1:  # it may be large: as a text of its own it would be held twice
+        x, y = (list(compress(samples, masks[0])) for samples in (users[0].x, users[0].y))
+        writer.write_user(*sample_pieces(x, y))
+        return
     texts = [
-        sample_pieces(list(compress(user.x, mask)), list(compress(user.y, mask)))
-        for user, mask in zip(users, masks, strict=True)
+        standard_text(compress(user.x, mask), compress(user.y, mask)) for user, mask in zip(users, masks, strict=True)
     ]
-    if len(texts) == 1:
-        writer.write_user(*texts[0])
-    else:
-        writer.write_users(texts, b"\1" * len(texts))
+    writer.write_users(texts, b"\1" * len(texts))
 
 
 def _copy(source: LeafIndex, path: Path, job: CopyJob) -> tuple[FileStamp, LeafIndex]:

@@ -101,7 +101,7 @@ def _may_be_deep(text: bytes) -> bool:
 
     Of each level that has another one inside it, the first inside it is counted: nothing has closed between the two.
     """
-    if len(text) <= 2 * MAX_DEPTH:
+    if len(text) <= 2 * MAX_DEPTH or text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return False
     found = 0
     for opening, closing in ((b"[", ord("]")), (b"{", ord("}"))):

@@ -64,15 +64,6 @@ class HashedFile:
             if self._held_size >= BLOCK:
                 self._pass_on()
 
-    def write_small(self, pieces: Sequence[bytes]) -> None:
-        """Take the next pieces, of which all together are small. Raises as `write` does."""
-        size = sum(map(len, pieces))
-        self.size += size
-        self._held += pieces
-        self._held_size += size
-        if self._held_size >= BLOCK:
-            self._pass_on()
-
     def close(self, *, sync: bool = True) -> tuple[FileStamp, FileState]:
         """Write what is left, sync it to the disk unless somebody else will, and return the file's stamp and state.
 

@@ -122,10 +122,6 @@ class MaskedUsers:
         mask, ends = self._mask, self._ends[start : stop + 1]
         return [mask[begin:end] for begin, end in pairwise(ends)]
 
-    def num_samples(self) -> array[int]:
-        """Return how many samples each user has in the output: [users]."""
-        return array("q", [mask.count(1) for mask in self.masks(0, len(self))])
-
     @cached_property
     def _ends(self) -> array[int]:
         return array("q", accumulate(self.sizes, initial=0))
@@ -184,14 +180,14 @@ class FilePlan:
         return cls(array("q", map(source.num_samples.__getitem__, positions)), WholeUsers(positions))
 
     @classmethod
-    def of_masks(cls, source: Sized, users: Sequence[int], mask: bytes) -> FilePlan:
+    def of_masks(cls, source: Sized, users: Sequence[int], mask: bytes, num_samples: Iterable[int]) -> FilePlan:
         """Return the plan of a file with samples of some users of the source. users: [n], 1 for each user in it.
 
-        mask: one byte per sample of those users, 1 or 0, one user after the other.
+        mask: one byte per sample of those users, 1 or 0, one user after the other; num_samples: how many of each are 1.
         """
         sizes = list(compress(source.num_samples, users))
         picks = MaskedUsers.of(compress(range(len(users)), users), sizes, mask)
-        return cls(picks.num_samples(), picks)
+        return cls(array("q", num_samples), picks)
 
     def names(self, source: Counts) -> Names:
         """Return the users of the output."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 from array import array
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from fedsynth.leaf.index import LeafWalk, check_unchanged, open_file, open_uncha
 from fedsynth.leaf.names import Names
 from fedsynth.leaf.offsets import AnyIndex, LeafIndex, RawUser, SampleOffsets, shelved
 from fedsynth.leaf.plan import Counts
-from fedsynth.leaf.runs import Run, read_run, split_texts
+from fedsynth.leaf.runs import RawSamples, Run, read_run, split_run, split_texts
 from fedsynth.leaf.samples import MalformedError, UserSamples, is_standard, read_user, split_standard
 from fedsynth.leaf.scan import Readable
 from fedsynth.records.stamp import FileStamp, FileState
@@ -200,7 +201,7 @@ class SampleReader:
         """Return the raw samples of users, as `samples` does. Holds them all, and so does it."""
         if len(users) > 1 and all(self.are_standard(users)):
             with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                return split_texts(self.texts(users))
+                return self._neighbours_samples(users) or split_texts(self.texts(users))
         return [self.samples(user) for user in users]
 
     def _slices_of(self, users: Sequence[int]) -> list[bytes]:
@@ -208,11 +209,24 @@ class SampleReader:
 
     def _split(self, users: Sequence[int]) -> list[bytes]:
         """Read neighbours at once and return the text of each."""
-        offsets, sizes = self._index.offsets, self._index.sizes
-        first, last = offsets[users[0]], offsets[users[-1]] + sizes[users[-1]]
+        block, offsets, sizes = self._block(users), self._index.offsets, self._index.sizes
+        first = offsets[users[0]]
+        return [block[offsets[user] - first : offsets[user] - first + sizes[user]] for user in users]
+
+    def _neighbours_samples(self, users: Sequence[int]) -> list[RawSamples]:
+        """Return the raw samples of neighbours, none where others are between them. Raises as `split_texts` does."""
+        _, *others = _neighbours(users, self._index.offsets, self._index.sizes)
+        if others:
+            return []
+        samples = split_run(json.dumps(self._index.counts.users[users[0]]).encode(), self._block(users))
+        return samples if len(samples) == len(users) else []
+
+    def _block(self, users: Sequence[int]) -> bytes:
+        """Read neighbours at once."""
+        first, last = self._index.offsets[users[0]], self._index.offsets[users[-1]] + self._index.sizes[users[-1]]
         block = read_at(self._file, first, last - first)
         self._check_size(len(block), last - first)
-        return [block[offsets[user] - first : offsets[user] - first + sizes[user]] for user in users]
+        return block
 
     def pooled(self, samples: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
         """Return x and y of samples numbered through the file, in the order of its user_data. Needs their offsets."""

@@ -52,6 +52,11 @@ def split_texts(texts: Sequence[bytes]) -> list[RawSamples]:
     return _decode_list(b"[" + b", ".join(texts) + b"]")
 
 
+def split_run(name: bytes, texts: bytes) -> list[RawSamples]:
+    """Split the text of neighbours into raw samples, as `split_texts` does. name: the id of the first, as JSON."""
+    return list(_decode_users(b"{%b: %b}" % (name, texts)).values())
+
+
 def read_run(text: bytes) -> Run | None:
     """Check the users of a run and return it, None unless each is x and y alone with LEAF's separators.
 
@@ -66,16 +71,12 @@ def read_run(text: bytes) -> Run | None:
     keys = [encode_basestring_ascii(name).encode() for name in users]
     samples = list(users.values())
     join = b", ".join
-    again = [
-        b', %b: {"x": [%b], "y": [%b]}' % (key, join(user.x), join(user.y))
-        for key, user in zip(keys, samples, strict=True)
-    ]
-    if b"".join(again) != text or any(map(is_too_deep, again)):
+    texts = [b'{"x": [%b], "y": [%b]}' % (join(user.x), join(user.y)) for user in samples]
+    if b", ".join(map(b"%b: %b".__mod__, zip(keys, texts, strict=True))) != text[2:]:
         return None
-    if [len(user.x) for user in samples] != [len(user.y) for user in samples]:
+    if [len(user.x) for user in samples] != [len(user.y) for user in samples] or any(map(is_too_deep, texts)):
         return None
-    sizes = [len(user) - len(key) - 4 for user, key in zip(again, keys, strict=True)]
-    return Run(list(users), *_laid_out([len(key) - 2 for key in keys], sizes), samples)
+    return Run(list(users), *_laid_out([len(key) - 2 for key in keys], list(map(len, texts))), samples)
 
 
 def find_run(text: bytes) -> Run | None:

@@ -10,7 +10,7 @@ import codecs
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -86,6 +86,11 @@ def split_standard(text: bytes) -> UserSamples:
 def sample_pieces(x: Sequence[Raw], y: Sequence[Raw]) -> tuple[bytes, ...]:
     """Return the text of a user with these samples and no other key, in pieces: joined, large ones would double."""
     return b'{"x": [', b", ".join(x), b'], "y": [', b", ".join(y), b"]}"
+
+
+def standard_text(x: Iterable[Raw], y: Iterable[Raw]) -> bytes:
+    """Return the text of `sample_pieces` as one."""
+    return b'{"x": [%b], "y": [%b]}' % (b", ".join(x), b", ".join(y))
 
 
 def is_standard(text: bytes, x: Sequence[Raw], y: Sequence[Raw]) -> bool:

@@ -6,7 +6,7 @@ import json
 import math
 from array import array
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -63,22 +63,23 @@ class LeafWriter:
         self._sizes.append(self._file.size - self._offsets[-1])
         self._standard.append(standard)
 
-    def write_users(self, users: Sequence[Sequence[bytes]], standard: bytes) -> None:
-        """Write the next users of the head, who are small together: the text of each in pieces, as many for all.
+    def write_users(self, texts: Sequence[bytes], standard: bytes) -> None:
+        """Write the next users of the head, who are small together: the text of each.
 
         standard: [users], 1 for those that are x and y alone.
         """
         first = len(self._offsets)
-        keys = [b", " + name + b": " for name in self._names.texts(first, first + len(users))]
+        names = self._names.texts(first, first + len(texts))
+        sizes = list(map(len, texts))
+        keys = [b", %b: " % name for name in names]
         if not first and keys:
             keys[0] = keys[0][2:]
-        sizes = [sum(map(len, pieces)) for pieces in users]
         ends = accumulate(map(int.__add__, map(len, keys), sizes), initial=self._file.size)
         next(ends)
         self._offsets.extend(map(int.__sub__, ends, sizes))
         self._sizes.extend(sizes)
         self._standard += standard
-        self._file.write_small([piece for key, pieces in zip(keys, users, strict=True) for piece in (key, *pieces)])
+        self._file.write(b"".join(chain.from_iterable(zip(keys, texts, strict=True))))
 
     def finish(self, *, sync: bool = True) -> tuple[FileStamp, LeafIndex]:
         """End the text, sync the file, unless somebody else will, and return what it is and where its users are.

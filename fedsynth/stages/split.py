@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress, islice, pairwise
+from operator import attrgetter
 from random import Random
 from typing import NamedTuple
 
@@ -177,10 +178,10 @@ def _split_file(
     plans = {}
     for side in _names(with_val=with_val):
         mask, present = sides.translate(_MASKS[side]), users
+        taken = list(map(attrgetter(side), split))
         if side == VAL:
-            has = bytes(size.val > 0 for size in split)
-            mask, present = _without(mask, counts, users, has)
-        plans[side] = FilePlan.of_masks(counts, present, mask)
+            mask, present = _without(mask, counts, users, bytes(map(bool, taken)))
+        plans[side] = FilePlan.of_masks(counts, present, mask, filter(None, taken))
     return plans
 
 

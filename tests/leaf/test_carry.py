@@ -59,7 +59,7 @@ def whole(index: LeafIndex) -> FilePlan:
 
 
 def masked(index: LeafIndex) -> FilePlan:
-    return FilePlan.of_masks(index.counts, [True, True], b"\1\0\1\0")
+    return FilePlan.of_masks(index.counts, [True, True], b"\1\0\1\0", [1, 1])
 
 
 def pooled(index: LeafIndex) -> FilePlan:

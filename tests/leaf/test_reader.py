@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -66,3 +67,16 @@ def test_progress_counts_users(write_leaf: WriteLeaf) -> None:
     done: list[int] = []
     read_index(write_leaf({"a": ([1], [2]), "b": ([3], [4])}), done.append)
     assert sum(done) == 2
+
+
+def test_any_users_can_be_read_together(write_leaf: WriteLeaf) -> None:
+    """Neighbours, with others between them or not, in any order, of ids that are hard to read."""
+    ids = ["a", "", "é", 'q"\\', "}, ", "f"]
+    path = write_leaf({name: ([f"{name}{n}" for n in range(n)], list(range(n))) for n, name in enumerate(ids, 1)})
+    index = read_index(path)
+    with SampleReader(index) as reader:
+        for users in (*itertools.permutations(range(6), 3), *itertools.combinations(range(6), 4), range(6)):
+            found = [([bytes(x) for x in user.x], [bytes(y) for y in user.y]) for user in reader.samples_of(users)]
+            alone = [reader.samples(user) for user in users]
+            assert found == [([bytes(x) for x in user.x], [bytes(y) for y in user.y]) for user in alone]
+            assert reader.texts(users) == [reader.text(user) for user in users]

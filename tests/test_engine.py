@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -233,3 +234,60 @@ def test_dead_worker_is_not_used_again() -> None:
         with pytest.raises(EngineError):
             list(engine.map(die, [60] * 4))
         assert list(engine.map(double, range(4))) == [0, 2, 4, 6]
+
+
+def test_a_job_that_was_begun_runs_in_an_idle_process(two_processes: Engine) -> None:
+    bring_up(two_processes)
+    result = two_processes.begin(who, 0.05)
+    assert result() in {child.pid for child in multiprocessing.active_children()}
+    assert list(two_processes.map(double, [1, 2])) == [2, 4]
+
+
+def test_a_job_that_was_begun_where_no_process_is_runs_here_when_asked_for(tmp_path: Path) -> None:
+    with open_engine(workers=2) as engine:
+        for one in (INLINE, engine):
+            result = one.begin(slow_mark, tmp_path / f"{one.workers}")
+            assert not (tmp_path / f"{one.workers}").exists()
+            result()
+            assert (tmp_path / f"{one.workers}").exists()
+
+
+def test_what_was_begun_raises_when_it_is_asked_for(two_processes: Engine) -> None:
+    bring_up(two_processes)
+    for engine in (INLINE, two_processes):
+        result = engine.begin(fail_on_two, 2)
+        with pytest.raises(ValueError, match="two"):
+            result()
+
+
+def test_a_process_killed_at_what_was_begun_is_one_sentence() -> None:
+    with open_engine(workers=2) as engine:
+        bring_up(engine)
+        result = engine.begin(die, 0.1)
+        with pytest.raises(EngineError, match="a worker process died"):
+            result()
+
+
+def others(before: list[Any]) -> int:
+    """Return how many processes there are that were not there before."""
+    return len({*multiprocessing.active_children()} - {*before})
+
+
+def test_what_was_begun_ends_with_the_engine() -> None:
+    before = multiprocessing.active_children()
+    with open_engine(workers=2) as engine:
+        bring_up(engine)
+        engine.begin(work, 60.0)
+        began = time.monotonic()
+    assert time.monotonic() - began < 4
+    assert not others(before)
+
+
+@pytest.mark.parametrize(("jobs", "processes"), [(0, 0), (1, 0), (2, 1), (9, 1)])
+def test_processes_are_started_before_the_jobs_that_they_are_for(jobs: int, processes: int) -> None:
+    before = multiprocessing.active_children()
+    with open_engine(workers=2) as engine:
+        engine.prepare(double, jobs)
+        assert others(before) == processes
+        assert list(engine.map(double, range(jobs))) == [2 * job for job in range(jobs)]
+    assert not others(before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from fedsynth.cli.output import say
 from fedsynth.cli.parsing import DATASET_NAME, LeafCommand, data_dir, dataset_name, option, scheduler, workers
 from fedsynth.engine import open_engine
 from fedsynth.errors import UsageError
+
+if TYPE_CHECKING:
+    from fedsynth.pipeline.stats import Description
 
 
 @click.command(cls=LeafCommand)
@@ -37,29 +41,38 @@ def stats(
     scheduler: str | None,
 ) -> None:
     """Print LEAF's statistics of a folder (all_data), how heterogeneous its users are, and draw pictures."""
-    from fedsynth.pipeline.stats import describe, draw, find_folder, summarize_folder  # NumPy, Pillow
+    from fedsynth.pipeline.stats import count, find_folder, keep, paint, summarize_folder  # NumPy, Pillow
 
     if no_features and no_measures:
         raise UsageError("--no-features makes no sense with --no-measures, which skips all measures; choose one")
     path = find_folder(data_dir, folder)
+    wanted = pictures or not as_json
     if no_measures:
         described = summarize_folder(path)
+        name = _called(name, described)
+        painted = paint(path, name, described) if wanted else {}
     else:
         with open_engine(workers, scheduler) as engine:
             path = path if engine.local else path.absolute()
-            described = describe(path, features=not no_features, engine=engine, bar=progress_bar)
+            counted = count(path, features=not no_features, engine=engine, bar=progress_bar)
+            name = _called(name, counted.without_values())
+            painted = paint(path, name, counted.without_values()) if wanted else {}
+            described = counted.described()
     if described.note:
         warn(described.note)
-    if name == DATASET_NAME and described.called:
-        name = described.called
     if as_json:
         say(json.dumps(described.as_json(), indent=1, allow_nan=False))
     else:
         say("\n".join(described.lines(name)))
-    if pictures or not as_json:
-        drawn = draw(path, name, described)
+    if wanted:
+        drawn = keep(painted)
         if not as_json and described.measures is not None:
             say(f"pictures: {_together(drawn)}")
+
+
+def _called(name: str, described: Description) -> str:
+    """Return the name that was asked for, or the data's own."""
+    return described.called if name == DATASET_NAME and described.called else name
 
 
 def _together(pictures: Sequence[Path]) -> str:

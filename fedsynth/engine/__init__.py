@@ -10,9 +10,10 @@ import contextlib
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fedsynth.errors import DataError, UsageError, named
 from fedsynth.system import MOST_PROCESSES
@@ -34,6 +35,19 @@ class Pool(Protocol):
 
         known: how many jobs there are at least; a pool that runs several at a time prepares for as many.
         """
+        ...
+
+
+@runtime_checkable
+class LocalPool(Pool, Protocol):
+    """One on this machine, whose processes are near enough for what is short: `ProcessPool`."""
+
+    def prepare(self, function: Callable[[Any, Progress], Any], known: int) -> None:
+        """Start the processes that so many jobs are worth."""
+        ...
+
+    def begin(self, function: Callable[[Any, Progress], Any], job: Any) -> Callable[[], Any]:
+        """Begin a job in a process that is idle, and return what waits for its result, or else runs it here."""
         ...
 
 
@@ -101,6 +115,23 @@ class Engine:
         told = Told(progress, lambda job: progress(users(job)))
         with self.pool.map(function, following, len(first), told) as results:
             yield from results
+
+    def prepare(self, function: Callable[[Any, Progress], Any], jobs: int) -> None:
+        """Start local processes for jobs of this function that are to come, and are long enough to be worth it.
+
+        Without this they are started when the first job has been under way for a moment.
+        """
+        if isinstance(self.pool, LocalPool):
+            self.pool.prepare(function, jobs)
+
+    def begin(self, function: Callable[[Job, Progress], Result], job: Job) -> Callable[[], Result]:
+        """Begin a short job in a local process that is idle, while this one goes on; return what waits for its result.
+
+        Where none is, the job runs here, when it is asked for. Raises then what the job raises, and EngineError if its
+        process died.
+        """
+        pool = self.pool
+        return pool.begin(function, job) if isinstance(pool, LocalPool) else partial(function, job, no_progress)
 
 
 INLINE = Engine(workers=1, inline=True)

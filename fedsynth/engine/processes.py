@@ -10,10 +10,11 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from fedsynth.engine import Told
+from fedsynth.engine import Told, no_progress
 from fedsynth.errors import EngineError
 
 if TYPE_CHECKING:
@@ -89,10 +90,26 @@ class ProcessPool:
         finally:
             self._drop([worker for worker in self._workers if worker.task is not None])
 
+    def prepare(self, function: Function, known: int) -> None:
+        """Start the processes that so many jobs are worth, to be there when the jobs are."""
+        while len(self._workers) < min(known, self._most) - 1:
+            self._workers.append(_start(function))
+
+    def begin(self, function: Function, job: Any) -> Callable[[], Any]:
+        """Give a job to a process that is idle, and return what waits for its result; without one, what runs it here.
+
+        Not while `map` is under way.
+        """
+        for worker in (worker for worker in self._workers if worker.ready):
+            task = _Task(job, Told(no_progress, no_progress))
+            worker.give(function, task)
+            return partial(worker.result_of, task)
+        return partial(function, job, no_progress)
+
     def close(self) -> None:
-        """End all processes."""
+        """End all processes; one that is still at a job is killed."""
         for worker in self._workers:
-            worker.end(at_once=False)
+            worker.end(at_once=worker.task is not None)
         self._workers = []
 
     def _results(self, work: _Work, others: int) -> Iterator[Any]:
@@ -125,7 +142,7 @@ class ProcessPool:
     def _look_after(self, work: _Work, others: int) -> None:
         """Take what the others have sent, and give them more; start those that are missing once it is worth it."""
         if self._alone > _START_SECONDS and len(self._workers) < others and work.goes_on:
-            self._workers.append(_start())
+            self._workers.append(_start(work.function))
         self._take(self._workers, timeout=0)
         self._hand_out(work)
         if self._workers:
@@ -153,12 +170,12 @@ class ProcessPool:
             worker.end(at_once=True)
 
 
-def _start() -> Worker:
+def _start(function: Function) -> Worker:
     try:
         from fedsynth.engine.worker import Worker  # 60 ms that short work does without
     except ImportError as error:  # where memory is short libraries can't be loaded either
         raise EngineError(f"a worker process can't be started ({error}); use fewer workers") from error
-    return Worker()
+    return Worker(function)
 
 
 class _Work:

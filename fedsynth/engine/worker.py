@@ -40,21 +40,26 @@ class Task(Protocol):
     """A job for a process, and what is told of how it ended."""
 
     job: Any
+    done: bool
 
     def finish(self, succeeded: bool, value: Any) -> None:
         """Take what came of the job."""
 
+    def result(self) -> Any:
+        """Return what came of the job, or raise it."""
+
 
 class Worker:
-    """A process, this side of its pipe, and the task that it is at."""
+    """A process, this side of its pipe, and the task that it is at. function: what its first jobs are for."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         self.task: Task | None = None
         self.ready = False
         context = get_context("spawn")
         self.pipe, other = context.Pipe()
         with other:
-            self._process: SpawnProcess = context.Process(target=_serve, args=(other,), daemon=True)
+            first = pickle.dumps(function)
+            self._process: SpawnProcess = context.Process(target=_serve, args=(other, first), daemon=True)
             try:
                 start_process_helper()
                 with interrupts_held(), standard_error_silenced(), main_module_hidden():
@@ -86,6 +91,12 @@ class Worker:
         self.task = None
         self.ready = True
 
+    def result_of(self, task: Task) -> Any:
+        """Wait until the process has done its task, and return what came of it."""
+        while not task.done:
+            self.take()
+        return task.result()
+
     def end(self, *, at_once: bool) -> None:
         """Let the process end by closing the pipe, or kill it; one that is only starting has nothing to end."""
         self.pipe.close()
@@ -111,11 +122,16 @@ def _stop_if_interrupted(users: int) -> None:
         raise KeyboardInterrupt
 
 
-def _serve(pipe: Connection) -> None:
-    """Be a worker: on Ctrl-C say nothing and go on until the job can be left; end with the main process."""
+def _serve(pipe: Connection, function: bytes) -> None:
+    """Be a worker: on Ctrl-C say nothing and go on until the job can be left; end with the main process.
+
+    function: what the first jobs are for, pickled: what it imports takes as long as the start itself.
+    """
     with contextlib.suppress(BaseException):
         threading.Thread(target=_end_with_parent, daemon=True).start()
         release_interrupts(lambda number, frame: _interrupts.append(number))
+        with contextlib.suppress(Exception):  # the first job says what is wrong
+            pickle.loads(function)
         pipe.send_bytes(b"")
         while True:
             pipe.send_bytes(_outcome(pipe.recv_bytes()))

@@ -117,7 +117,7 @@ def fit(
         raise DataError(f"{folder}: its labels can't be fitted, {why}; name a folder with classes")
     fitter = _Fitter.of(real, measures, seed)
     if exact_sizes:
-        fitter.take_sizes(real.summary.num_samples)
+        fitter.take_sizes(np.asarray(real.summary.num_samples).tolist())
     else:
         fitter.fit_sizes()
     fitter.fit_labels()
@@ -143,7 +143,7 @@ class _Fitter:
         """Take what needs no search: users, classes, features and bounds of sizes."""
         assert measures.labels is not None  # fit has looked
         notes = [f"note: {NO_CONCEPTS}"]
-        sizes = [size for size in real.summary.num_samples if size]
+        sizes = [size for size in np.asarray(real.summary.num_samples).tolist() if size]
         if len(sizes) < real.summary.users:
             notes.append(f"note: users without samples have no twins, {real.summary.users - len(sizes):,} of them")
         classes, dims = len(measures.labels.names), measures.num_features

@@ -6,26 +6,36 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise, starmap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fedsynth.engine import INLINE, Engine, Progress, check_shared
+from fedsynth.engine import INLINE, Engine
 from fedsynth.errors import DataError, StageError
 from fedsynth.leaf.head import read_head
 from fedsynth.leaf.reader import read_index
-from fedsynth.leaf.value_blocks import ValueBlock, read_blocks
+from fedsynth.pipeline.measure_file import MeasureJob, measure_chance, measure_file
 from fedsynth.pipeline.run import Bar, no_bar
 from fedsynth.pipeline.workspace import open_workspace
 from fedsynth.records.layout import ALL_DATA, in_use, json_files, meta_dir, settled
 from fedsynth.records.manifest import Manifest
-from fedsynth.records.origin import find_origin, is_changing, unchanged
+from fedsynth.records.origin import Origin, find_origin, is_changing, unchanged
 from fedsynth.stats.heterogeneity import Measures, Meter
+from fedsynth.stats.labels import margins
+from fedsynth.stats.pictures import Pictures, write_pictures
 from fedsynth.stats.summary import Summary, summarize
 from fedsynth.stats.table import table_lines
-from fedsynth.stats.tally import Tally
-from fedsynth.truth import NoTruth, find_truth
+from fedsynth.truth import NoTruth, find_truth, id_array
+
+if TYPE_CHECKING:
+    from fedsynth.truth.ids import Ids
+
+
+_LARGE = 32 << 20
+"""Bytes of data from which on other processes are started while this one still reads heads and truth."""
 
 
 @dataclass(frozen=True)
@@ -83,33 +93,32 @@ def summarize_folder(folder: Path) -> Description:
     return Description(summarize(counts), None, origin.note, origin.label_names, origin.called)
 
 
-@dataclass(frozen=True)
-class MeasureJob:
-    """One file. users: their positions among those of all files; meter: empty, for just these users."""
+class Counted:
+    """All of a folder's users, looked at: what is left is to finish the measures, and to draw pictures meanwhile."""
 
-    path: Path
-    users: range
-    meter: Tally
+    def __init__(self, origin: Origin, counts: NDArray[np.int64], meter: Meter, engine: Engine) -> None:
+        self._origin, self._counts, self._meter = origin, counts, meter
+        labels = meter.labels
+        self._chance = None if labels is None else engine.begin(measure_chance, margins(labels))
 
+    def without_values(self) -> Description:
+        """Return what pictures are drawn of: all but the measures' values."""
+        return self._described(Measures({}, {}, self._meter.labels, self._meter.truth))
 
-def measure_file(job: MeasureJob, progress: Progress) -> Tally:
-    """Return the job's meter with all users of the file; holds, and raises, what `read_blocks` does."""
-    check_shared([job.path])
-    position: dict[str, int] = {}
-    for found in read_blocks(job.path, lambda: job.meter.wants_x, progress):
-        if isinstance(found, ValueBlock):
-            users = job.users[found.users.start : found.users.stop]
-            job.meter.add_block(users, found.sizes, found.x, found.y)
-        else:
-            position = position or dict(zip(read_head(job.path)["users"], job.users, strict=True))
-            job.meter.add(position[found[0]], *found[1:])
-    return job.meter
+    def described(self) -> Description:
+        """Return all, once what was begun elsewhere has ended."""
+        return self._described(self._meter.measures(self._chance))
+
+    def _described(self, measures: Measures) -> Description:
+        origin = self._origin
+        return Description(summarize(self._counts), measures, origin.note, origin.label_names, origin.called)
 
 
-def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> Description:
-    """Return LEAF's statistics and all measures of a folder, or of one file, in one pass that checks all to the end.
+def count(folder: Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> Counted:
+    """Look at all users of a folder, or of one file, in one pass that checks all to the end.
 
-    Holds one user's values, and for each user a size and numbers of labels. features: whether x is parsed.
+    Holds one user's values, and for each user an id, a size and numbers of labels, in arrays. features: whether x is
+    parsed.
     Raises StageError if the folder has no users or is stale, DataError if a file is damaged, a user is in two files,
     `meta/truth.npz` belongs to another dataset, or anything of it changes meanwhile.
     """
@@ -117,6 +126,8 @@ def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, ba
     meta = meta_dir(settled(files[0].parent).parent)
     with unchanged(files):
         origin = find_origin(folder)
+        if sum(file.stat().st_size for file in files) > _LARGE:
+            engine.prepare(measure_file, len(files))
         with _damage_first(files):
             users, counts, parts = _users(folder, files)
             truth = find_truth(origin, meta, users, counts)
@@ -127,7 +138,12 @@ def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, ba
         with bar(f"stats {folder.name}", len(users)) as progress:
             for part in engine.map(measure_file, jobs, progress=progress, users=lambda job: len(job.users)):
                 meter.merge(part)
-    return Description(summarize(counts), meter.measures(), origin.note, origin.label_names, origin.called)
+    return Counted(origin, counts, meter, engine)
+
+
+def describe(folder: Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> Description:
+    """Return LEAF's statistics and all measures of a folder, or of one file; for the rest see `count`."""
+    return count(folder, features=features, engine=engine, bar=bar).described()
 
 
 def measure(folder: str | Path, *, features: bool = True, engine: Engine = INLINE, bar: Bar = no_bar) -> dict[str, Any]:
@@ -148,16 +164,28 @@ def require_data(folder: Path) -> Path:
     return folder
 
 
-def draw(folder: Path, name: str, description: Description) -> list[Path]:
-    """Write the pictures beside a folder and return their paths: `NAME_hist.png` for all_data, as in LEAF.
+def paint(folder: Path, name: str, description: Description) -> Pictures:
+    """Return a folder's pictures as files, by their paths: beside it, and `NAME_hist.png` for all_data, as in LEAF.
 
-    Other folders' names are part of the file's, so that no picture replaces another folder's.
+    Other folders' names are part of the file's, so that no picture replaces another folder's. None is for what does
+    not apply, whose old picture is to go.
     """
-    from fedsynth.stats.figures import save_pictures  # Pillow, which `measure` does without
+    from fedsynth.stats.figures import paint_pictures  # Pillow, which `measure` does without
 
     folder = settled(folder)
     label = name if folder.name == ALL_DATA else f"{name}_{folder.name}"
-    return save_pictures(folder.parent, label, description.summary, named_measures(description))
+    painted = paint_pictures(label, description.summary, named_measures(description))
+    return {folder.parent / file: content for file, content in painted.items()}
+
+
+def keep(painted: Pictures) -> list[Path]:
+    """Write what `paint` gave, each picture in one step, and return the paths."""
+    return write_pictures(painted)
+
+
+def draw(folder: Path, name: str, description: Description) -> list[Path]:
+    """Write the pictures beside a folder, see `paint`, and return their paths."""
+    return keep(paint(folder, name, description))
 
 
 def named_measures(description: Description) -> Measures | None:
@@ -181,27 +209,21 @@ def _damage_first(files: Sequence[Path]) -> Iterator[None]:
         raise
 
 
-def _users(folder: Path, files: Sequence[Path]) -> tuple[list[str], list[int], list[range]]:
+def _users(folder: Path, files: Sequence[Path]) -> tuple[Ids, NDArray[np.int64], list[range]]:
     """Return all users of all files, how many samples each has, as the heads say, and which are each file's."""
-    users: list[str] = []
-    counts: list[int] = []
-    parts: list[range] = []
+    ids: list[Ids] = []
+    counts: list[NDArray[np.int64]] = []
     for file in files:
         head = read_head(file)
-        parts.append(range(len(users), len(users) + len(head["users"])))
-        users += head["users"]
-        counts += head["num_samples"]
+        ids.append(id_array(head["users"]))
+        counts.append(np.array(head["num_samples"], np.int64))
+    users, ends = np.concatenate(ids), np.cumsum([0, *map(len, ids)]).tolist()
     _require_users(folder, users)
-    if not _are_different(users):
-        twice = Counter(users).most_common(1)[0][0]
+    in_order = np.sort(users)
+    if (in_order[1:] == in_order[:-1]).any():
+        twice = Counter(users.tolist()).most_common(1)[0][0]
         raise DataError(f'{folder}: user "{twice}" is in two files, expected each in one; rename one of the two')
-    return users, counts, parts
-
-
-def _are_different(users: Sequence[str]) -> bool:
-    """Whether no id stands twice. Of a million a set takes 60 MB, their hashes 8."""
-    hashes = np.sort(np.fromiter(map(hash, users), np.int64, len(users)))
-    return bool((hashes[1:] != hashes[:-1]).all()) or len(set(users)) == len(users)
+    return users, np.concatenate(counts), [*starmap(range, pairwise(ends))]
 
 
 def _refuse_file(path: Path) -> None:
@@ -209,8 +231,8 @@ def _refuse_file(path: Path) -> None:
         raise StageError(f"{path}: a file, expected a folder of LEAF data; name its folder, {path.parent}")
 
 
-def _require_users(folder: Path, users: Sequence[object]) -> None:
-    if not users:
+def _require_users(folder: Path, users: Sequence[object] | NDArray[Any]) -> None:
+    if not len(users):
         raise StageError(f"{folder}: no users, expected at least one; generate the data again")
 
 

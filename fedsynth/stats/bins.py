@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fedsynth.stats.summary import Summary
 
@@ -36,20 +38,22 @@ def choose_bins(summary: Summary) -> Bins:
     Those are of a round width, at most 14, and go on to the largest user, or to nine tenths of the users where the
     largest is more than twice as large; with an empty one or two on both sides where all users are alike.
     """
-    sizes = sorted(summary.num_samples)
-    if 3 * summary.beyond <= len(sizes) and sizes[-1] - sizes[0] >= 2 * summary.bin_width:
+    sizes = np.sort(np.asarray(summary.num_samples, np.int64))
+    least, most = int(sizes[0]), int(sizes[-1])
+    if 3 * summary.beyond <= len(sizes) and most - least >= 2 * summary.bin_width:
         return Bins(summary.edges, summary.bins, summary.beyond)
-    most = sizes[(len(sizes) - 1) * 9 // 10]
-    return _even_bins(sizes, sizes[-1] if sizes[-1] <= 2 * most else most)
+    usual = int(sizes[(len(sizes) - 1) * 9 // 10])
+    return _even_bins(sizes, most if most <= 2 * usual else usual)
 
 
-def _even_bins(sizes: Sequence[int], highest: int) -> Bins:
-    width = _round_width(highest - sizes[0] + 1)
-    first, last = sizes[0] // width, highest // width + 1
+def _even_bins(sizes: NDArray[np.int64], highest: int) -> Bins:
+    least = int(sizes[0])
+    width = _round_width(highest - least + 1)
+    first, last = least // width, highest // width + 1
     if last - first < 3:
         first, last = max(0, first - _PADDING), last + _PADDING
     edges = [width * number for number in range(first, last + 1)]
-    below = [bisect_right(sizes, edge - 1) for edge in edges]
+    below: list[int] = np.searchsorted(sizes, edges).tolist()
     users = [after - before for before, after in pairwise(below)]
     return Bins(edges, users, len(sizes) - below[-1] if sizes[-1] >= edges[-1] else None)
 

@@ -73,6 +73,12 @@ class ConceptMeter:
         """Return an empty meter for the users at these consecutive positions, which is all that it knows about."""
         return ConceptMeter(self._truth.part(users), self._probe.picks.part(users), first=users.start)
 
+    def found(self) -> ConceptMeter:
+        """Return what `merge` asks for, without the users' truth."""
+        found = ConceptMeter(self._truth.part(range(0)), self._probe.picks)
+        found.merge(self)
+        return found
+
     def add(self, user: int, x: Floats, y: Sequence[Any]) -> None:
         """Take the samples of the user at this position. Raises DataError if they can't come from the true models."""
         model = true_models(self._truth, [user - self._first])[0]
@@ -156,12 +162,19 @@ def predict(x: Floats, model: Floats) -> Ints:
 @np.errstate(over="ignore", invalid="ignore")
 def _predict_block(block: UserBlock, several: range, models: Floats) -> Ints:
     """Return what `predict` says of the samples of consecutive users, by the same products. models: [users, D+1, C]."""
-    first = block.bounds[several.start]
-    logits = np.empty((block.bounds[several.stop] - first, models.shape[2]))
-    for number, model in zip(several, models, strict=True):
-        start, end = block.bounds[number], block.bounds[number + 1]
-        np.matmul(block.x[start:end], model[1:], out=logits[start - first : end - first])
-    logits += np.repeat(models[:, 0], block.sizes[several.start : several.stop], axis=0)
+    first, sizes = block.bounds[several.start], block.sizes[several.start : several.stop]
+    x = block.x[first : block.bounds[several.stop]]
+    starts = block.bounds[several.start : several.stop] - first
+    logits = np.empty((len(x), models.shape[2]))
+    for size in np.unique(sizes).tolist():  # one call for all users of a size
+        alike = np.flatnonzero(sizes == size)
+        if len(alike) == 1:
+            start = int(starts[alike[0]])
+            np.matmul(x[start : start + size], models[alike[0], 1:], out=logits[start : start + size])
+        else:
+            rows = starts[alike, np.newaxis] + np.arange(size)
+            logits[rows] = x[rows] @ models[alike, 1:]
+    logits += np.repeat(models[:, 0], sizes, axis=0)
     return np.asarray(np.argmax(logits, axis=1), np.int64)
 
 

@@ -59,9 +59,8 @@ class DomainMeter:
 
     def add_block(self, block: UserBlock) -> None:
         """Take several users at once."""
-        for number, user in enumerate(block.users.tolist()):
-            if user in self._kept.picks.rows:
-                self.add(user, block.x[block.samples_of(number)])
+        for number in self._kept.picks.among(block.users):
+            self.add(int(block.users[number]), block.x[block.samples_of(number)])
 
     def merge(self, other: DomainMeter) -> None:
         """Take all that another one, of other users, has kept."""

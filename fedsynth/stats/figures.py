@@ -21,13 +21,14 @@ from fedsynth.stats.figures_canvas import (
     draw_upright,
     font,
     new_canvas,
-    save,
+    png,
     text_width,
     tick_step,
 )
 from fedsynth.stats.figures_labels import draw_labels
 from fedsynth.stats.figures_models import draw_models
 from fedsynth.stats.heterogeneity import Measures
+from fedsynth.stats.pictures import write_pictures
 from fedsynth.stats.summary import BIN_EDGES, Summary
 
 _MANY = 100_000
@@ -84,11 +85,11 @@ def draw_plain_histogram(summary: Summary) -> Image.Image:
     return image
 
 
-def save_pictures(folder: Path, name: str, summary: Summary, measures: Measures | None) -> list[Path]:
-    """Write the pictures that apply into a folder, each in one step; return their paths.
+def paint_pictures(name: str, summary: Summary, measures: Measures | None) -> dict[str, bytes | None]:
+    """Return the pictures' files by their names, None for what does not apply any more.
 
     `NAME_hist.png` and LEAF's plain `NAME_hist_nolabel.png`; `NAME_labels.png` where labels are classes;
-    `NAME_models.png` where there is ground truth. Of the last two, what does not apply any more is removed.
+    `NAME_models.png` where there is ground truth. Holds them, some ten kilobytes each.
     """
     pictures: dict[str, Callable[[], Image.Image]] = {
         "hist": lambda: draw_histogram(summary, name),
@@ -100,11 +101,17 @@ def save_pictures(folder: Path, name: str, summary: Summary, measures: Measures 
             pictures["labels"] = lambda: draw_labels(labels, None if truth is None else truth.cluster, name)
         if truth is not None and truth.has_models:
             pictures["models"] = lambda: draw_models(truth, name)
-        for kind in {"labels", "models"} - pictures.keys():
-            (folder / f"{name}_{kind}.png").unlink(missing_ok=True)
     at_once = 1 if summary.users > _MANY else None  # each holds arrays of all users
-    with ThreadPoolExecutor(at_once) as pool:  # writing a PNG lets the next picture be drawn meanwhile
-        return list(pool.map(lambda kind: save(pictures[kind](), folder / f"{name}_{kind}.png"), pictures))
+    with ThreadPoolExecutor(at_once) as pool:  # compressing a picture lets the next one be drawn meanwhile
+        painted = dict(zip(pictures, pool.map(lambda kind: png(pictures[kind]()), pictures), strict=True))
+    missing = [] if measures is None else [kind for kind in ("labels", "models") if kind not in painted]
+    return {f"{name}_{kind}.png": painted.get(kind) for kind in (*painted, *missing)}
+
+
+def save_pictures(folder: Path, name: str, summary: Summary, measures: Measures | None) -> list[Path]:
+    """Write the pictures that apply into a folder, each in one step; return their paths."""
+    painted = paint_pictures(name, summary, measures)
+    return write_pictures({folder / file: content for file, content in painted.items()})
 
 
 def _ceil_to(value: int, step: int) -> int:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from pathlib import Path
+from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
-
-from fedsynth.records.mark import new_file
-from fedsynth.system import naming
 
 SIZE = (1280, 960)
 """Pixels: 640 x 480 at twice the resolution, so that the pictures are crisp on dense screens too."""
@@ -93,13 +90,8 @@ def tick_step(largest: int, ticks: int = 6) -> int:
     return next(int(factor * power) for factor in (1, 2, 5, 10) if factor * power >= rough)
 
 
-def save(image: Image.Image, path: Path) -> Path:
-    """Write a PNG in one step, so that an older picture stays until the new one is whole; return its path.
-
-    Meanwhile it is in the folder's private folder, where no link can lead elsewhere and what a killed process leaves is
-    deleted by the next.
-    """
-    with new_file(path) as new, naming(new), new.open("xb") as file:
-        image.save(file, format="PNG", dpi=(192, 192), compress_level=1)  # twice as fast, a third larger
-        file.close()  # before the renaming, for Windows
-    return path
+def png(image: Image.Image) -> bytes:
+    """Return a picture as the bytes of a PNG file."""
+    file = BytesIO()
+    image.save(file, format="PNG", dpi=(192, 192), compress_level=1)  # twice as fast, a third larger
+    return file.getvalue()

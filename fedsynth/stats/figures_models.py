@@ -55,14 +55,14 @@ def draw_models(truth: Truth, name: str) -> Image.Image:
     """
     coordinates, shares = principal_components(truth)
     marked = evenly_picked(len(coordinates))
-    coordinates, sizes = coordinates[marked], np.array(truth.num_samples)[marked]
+    coordinates, sizes = coordinates[marked], np.asarray(truth.num_samples)[marked]
     clusters = np.zeros(len(sizes), np.int64) if truth.cluster is None else truth.cluster[marked]
     image, draw = new_canvas()
     shown = np.stack([_jitter(len(coordinates), offset) if not share else values for values, share, offset in zip(
         coordinates.T, shares, (2, 3), strict=True)], axis=1)  # fmt: skip
     across, up = _axis(shown[:, 0], LEFT, RIGHT), _axis(shown[:, 1], LOWER, UPPER)
     _draw_frame(image, draw, (across, up), shares)
-    opacity, largest = mark_opacity(len(sizes)), max(truth.num_samples)
+    opacity, largest = mark_opacity(len(sizes)), int(np.max(truth.num_samples))
     for user in np.argsort(-sizes, kind="stable").tolist():  # small ones on top
         radius = mark_radius(int(sizes[user]), largest, len(sizes))
         centre = across.pixel(shown[user, 0]), up.pixel(shown[user, 1])
@@ -149,7 +149,7 @@ def _draw_legend(image: Image.Image, draw: ImageDraw.ImageDraw, truth: Truth) ->
     if len(users) > _MOST_LISTED:
         draw.text((left + 26, y), f"and {len(users) - _MOST_LISTED} more", INK, font(22), anchor="lm")
         y += 36
-    largest = max(truth.num_samples)
+    largest = int(np.max(truth.num_samples))
     y += 24
     for size in sorted({largest, largest // 4, largest // 25} - {0}, reverse=True):
         radius = mark_radius(size, largest, min(len(truth.num_samples), MOST_MARKS))

@@ -110,7 +110,7 @@ class GradientMeter:
             self._kept.merge(other._kept)
             self._labels.update(other._labels)
 
-    def measure(self, num_samples: Sequence[int]) -> tuple[dict[str, dict[str, float]], str]:
+    def measure(self, num_samples: Sequence[int] | Ints) -> tuple[dict[str, dict[str, float]], str]:
         """Return `gradient.dissimilarity` at `zero` weights and at the pooled `optimum`, and why one is missing.
 
         f_k is the mean loss of user k's samples, f that of all samples, both over raw features and a bias; E weighs

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.random import default_rng
+from numpy.typing import NDArray
 
+from fedsynth.stats.chance import Margins, chance_levels
 from fedsynth.stats.concepts import PAIRED
-from fedsynth.stats.labels import LabelTable, label_measures
+from fedsynth.stats.labels import LabelCounter, LabelTable, beside_chance, margins
 from fedsynth.stats.quantity import quantity_measures
+from fedsynth.stats.summary import Counts
 from fedsynth.stats.swaps import concepts_without_models
 from fedsynth.stats.tally import Tally
 from fedsynth.truth import Truth
@@ -69,21 +73,26 @@ class Meter:
 
     def __init__(
         self,
-        num_samples: Sequence[int],
+        num_samples: Counts,
         truth: Truth | None,
         *,
         no_truth: str = "",
         features: bool = True,
-        names: Sequence[str] | None = None,
+        names: Sequence[str] | NDArray[Any] | None = None,
     ) -> None:
-        self._num_samples = num_samples
+        self._num_samples = np.asarray(num_samples, np.int64)
         self._truth = truth
         self._no_truth = no_truth
         self._why_not = NO_SAMPLES if features else NOT_ASKED
         names = [str(user) for user in range(len(num_samples))] if names is None else names
-        wanted = features and sum(num_samples) > 0
+        wanted = features and bool(self._num_samples.any())
         with_models = truth if truth is not None and truth.has_models else None
-        self._tally = Tally.draw(names, num_samples, with_models, SEED) if wanted else Tally()
+        self._tally = Tally.draw(names, self._num_samples, with_models, SEED) if wanted else Tally()
+
+    @property
+    def truth(self) -> Truth | None:
+        """That of the users, where there is one."""
+        return self._truth
 
     @property
     def wants_x(self) -> bool:
@@ -102,29 +111,40 @@ class Meter:
         """Take all that a part has taken. Sums depend on the order of parts, in the last digits."""
         self._tally.merge(part)
 
-    def measures(self) -> Measures:
-        """Return the measures of all users taken."""
+    @cached_property
+    def labels(self) -> LabelTable | None:
+        """What was counted of the labels of all users, None if they are no classes; after it no user can be taken."""
+        counted = self._tally.labels
+        if counted.reason or not self._num_samples.any():
+            return None
+        self._tally = replace(self._tally, labels=LabelCounter())  # the table holds them all
+        return counted.table()
+
+    def measures(self, chance: Callable[[], Mapping[str, float]] | None = None) -> Measures:
+        """Return the measures of all users taken.
+
+        chance: gives what `chance_of` gives of the labels' margins, and is called last of all; None: it is found here.
+        """
         values: dict[str, Any] = dict(quantity_measures(self._num_samples))
         skipped: dict[str, str] = {}
-        counted = self._tally.labels
-        labels = None if counted.reason or not sum(self._num_samples) else counted.table()
-        for keys, found, why in (
-            self._of_labels(labels),
+        others = [
             self._of_features(),
             self._of_domains(),
             self._of_gradients(),
-            self._of_concepts(labels),
+            self._of_concepts(self.labels),
             self._of_clusters(),
-        ):
+        ]
+        for keys, found, why in (self._of_labels(self.labels, chance), *others):
             values.update({key: value for key, value in found.items() if is_finite(value)})
             skipped.update({key: why.get(key, NOT_FINITE) for key in keys if key not in values})
         moments = self._tally.moments
-        return Measures(values, skipped, labels, self._truth, None if moments is None else moments.num_features)
+        return Measures(values, skipped, self.labels, self._truth, None if moments is None else moments.num_features)
 
-    def _of_labels(self, table: LabelTable | None) -> _Part:
+    def _of_labels(self, table: LabelTable | None, chance: Callable[[], Mapping[str, float]] | None) -> _Part:
         if table is None:
             return LABEL_KEYS, {}, dict.fromkeys(LABEL_KEYS, self._tally.labels.reason or NO_SAMPLES)
-        return LABEL_KEYS, dict(label_measures(table, default_rng(SEED))), dict.fromkeys(LABEL_KEYS, ALL_BY_CHANCE)
+        levels = chance_of(margins(table)) if chance is None else chance()
+        return LABEL_KEYS, dict(beside_chance(table, levels)), dict.fromkeys(LABEL_KEYS, ALL_BY_CHANCE)
 
     def _of_features(self) -> _Part:
         moments = self._tally.moments
@@ -165,6 +185,11 @@ class Meter:
 
     def _why_no_features(self) -> str:
         return self._why_not if self._tally.moments is None else self._tally.moments.reason
+
+
+def chance_of(found: Margins) -> dict[str, float]:
+    """Return what label measures show by chance, with the draws that `Meter` takes."""
+    return chance_levels(found, default_rng(SEED))
 
 
 _Part = tuple[Sequence[str], dict[str, Any], dict[str, str]]

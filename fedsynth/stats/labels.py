@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,9 +38,8 @@ class LabelTable:
     @property
     def totals(self) -> Ints:
         """All users' samples of each class: [classes]."""
-        totals = np.zeros(len(self.names), np.int64)
-        np.add.at(totals, self.classes, self.counts)
-        return totals
+        totals = np.bincount(self.classes, self.counts, len(self.names))  # sums of whole numbers, exact up to 2**53
+        return totals.astype(np.int64)
 
     def rows(self, users: Sequence[int]) -> Floats:
         """Return the class shares p of some users: [len(users), classes], zeros for a user without samples."""
@@ -130,21 +129,29 @@ class LabelCounter:
             kept.frombytes(np.ascontiguousarray(more, np.dtype(kept.typecode)).tobytes())
 
 
+def margins(table: LabelTable) -> Margins:
+    """Return what is the same of these labels, however they are redistributed."""
+    return Margins(table.sizes[table.sizes > 0], table.totals)
+
+
 def label_measures(table: LabelTable, rng: Generator) -> dict[str, float]:
-    """Return the `label.` measures of users with samples, at least one; the order of users makes no difference.
+    """Return the `label.` measures of users with samples, at least one; the order of users makes no difference."""
+    return beside_chance(table, chance_levels(margins(table), rng))
+
+
+def beside_chance(table: LabelTable, chance: Mapping[str, float]) -> dict[str, float]:
+    """Return the `label.` measures as `label_measures` does. chance: what `chance_levels` gives of these labels.
 
     `_chance` is what the measure would be with all labels redistributed at random among users of these sizes;
     `_adjusted` is (value - chance) / (1 - chance): 0 for what chance shows, 1 for users as far apart as can be. It is
     skipped where chance alone gives 1, as among users of one sample each.
     """
-    largest = np.zeros(len(table.sizes))
-    np.maximum.at(largest, table.users, table.counts)
     some = table.sizes > 0
+    largest = np.maximum.reduceat(table.counts, np.flatnonzero(np.diff(table.users, prepend=-1)))
     found = distances(table)
-    chance = chance_levels(Margins(table.sizes[some], table.totals), rng)
     return {
         "label.classes_per_user": float(len(table.users) / some.sum()),
-        "label.majority_share": float((largest[some] / table.sizes[some]).mean()),
+        "label.majority_share": float((largest / table.sizes[some]).mean()),
         **found,
         **{f"{key}_chance": value for key, value in chance.items()},
         **{f"{key}_adjusted": (found[key] - level) / (1 - level) for key, level in chance.items() if level < 1 - 1e-9},

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from fedsynth.stats.blocks import UserBlock
+from fedsynth.truth import id_array
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -24,6 +27,17 @@ class Picks:
     def part(self, users: range) -> Picks:
         """Return those of the users at these consecutive positions."""
         return Picks({user: rows for user, rows in self.rows.items() if user in users})
+
+    def among(self, users: Ints) -> list[int]:
+        """Return at which positions of these, which are in order, users stand who were picked."""
+        places = np.searchsorted(users, self._users)
+        there = users[np.minimum(places, len(users) - 1)] == self._users
+        found: list[int] = places[there].tolist()
+        return found
+
+    @cached_property
+    def _users(self) -> Ints:
+        return np.array(sorted(self.rows), np.int64)
 
     def keeper(self) -> Keeper:
         """Return what keeps them as they come by."""
@@ -45,7 +59,7 @@ class Keeper:
 
     def add_block(self, block: UserBlock, most: int | None = None) -> list[int]:
         """Take several users at once, each as `add` does; return which of the block, by position, were picked."""
-        picked = [number for number, user in enumerate(block.users.tolist()) if user in self.picks.rows]
+        picked = self.picks.among(block.users)
         for number in picked:
             self.add(int(block.users[number]), block.x[block.samples_of(number)], most)
         return picked
@@ -58,9 +72,9 @@ class Keeper:
 class InOrder:
     """The users by name, so that draws from them don't depend on their order. num_samples: [users] of each."""
 
-    def __init__(self, names: Sequence[str], num_samples: Sequence[int]) -> None:
+    def __init__(self, names: Sequence[str] | NDArray[Any], num_samples: Sequence[int] | Ints) -> None:
         self.num_samples = np.asarray(num_samples, np.int64)
-        self._users = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
+        self._users = np.argsort(id_array(names), kind="stable")
 
     def having(self, least: int) -> Ints:
         """Return the positions of the users with at least `least` samples."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = Sequence[int] | NDArray[np.int64]
+"""Samples of each user: [users]."""
 
 BIN_WIDTH = 20
 BIN_EDGES = range(0, 201, BIN_WIDTH)
@@ -29,7 +34,7 @@ class Summary:
     skewness: float
     bins: Sequence[int]
     beyond: int
-    num_samples: Sequence[int] = field(repr=False)
+    num_samples: Counts = field(repr=False)
 
     bin_width: ClassVar[int] = BIN_WIDTH
     edges: ClassVar[Sequence[int]] = BIN_EDGES
@@ -70,15 +75,16 @@ class Summary:
         }
 
 
-def size_counts(num_samples: Sequence[int]) -> list[tuple[int, int]]:
+def size_counts(num_samples: Counts) -> list[tuple[int, int]]:
     """Return the sizes that occur, in order, each with how many users have it: few, however many users there are."""
-    return sorted(Counter(num_samples).items())
+    sizes, times = np.unique(np.asarray(num_samples, np.int64), return_counts=True)
+    return [*zip(sizes.tolist(), times.tolist(), strict=True)]
 
 
-def summarize(num_samples: Sequence[int]) -> Summary:
+def summarize(num_samples: Counts) -> Summary:
     """Return the statistics of samples per user. num_samples: [users], at least one."""
-    users, samples = len(num_samples), sum(num_samples)
     sizes = size_counts(num_samples)
+    users, samples = len(num_samples), sum(size * times for size, times in sizes)
     mean = samples / users
     second, third = (_sum_of_powers(sizes, mean, power) / users for power in (2, 3))
     return Summary(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.random import default_rng
+from numpy.typing import NDArray
 
 from fedsynth.stats.blocks import Floats, Ints, make_block
 from fedsynth.stats.concepts import ConceptMeter
@@ -33,7 +34,7 @@ class Tally:
     concepts: ConceptMeter | None = None
 
     @classmethod
-    def draw(cls, names: Sequence[str], num_samples: Sequence[int], truth: Truth | None, seed: int) -> Tally:
+    def draw(cls, names: Sequence[str] | NDArray[Any], num_samples: Ints, truth: Truth | None, seed: int) -> Tally:
         """Draw the samples that are to be kept. names, num_samples: of all users; truth: that of these, or None."""
         users = InOrder(names, num_samples)
         return cls(
@@ -96,6 +97,10 @@ class Tally:
             None if self.gradients is None else self.gradients.part(users),
             None if self.concepts is None else self.concepts.part(users),
         )
+
+    def found(self) -> Tally:
+        """Return what `merge` asks for: what was found, without what it was told of the users."""
+        return self if self.concepts is None else replace(self, concepts=self.concepts.found())
 
     def merge(self, part: Tally) -> None:
         """Take all that a part has taken."""

@@ -2,6 +2,7 @@
 
 from fedsynth.truth.file import FILE_NAME, Truth, TruthWriter, true_models
 from fedsynth.truth.find import NoTruth, find_truth
+from fedsynth.truth.ids import find_ids, id_array
 from fedsynth.truth.part import TruthGatherer, TruthPart
 from fedsynth.truth.read import PARTITIONED, load_truth
 
@@ -13,7 +14,9 @@ __all__ = [
     "TruthGatherer",
     "TruthPart",
     "TruthWriter",
+    "find_ids",
     "find_truth",
+    "id_array",
     "load_truth",
     "true_models",
 ]

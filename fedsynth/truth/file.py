@@ -8,7 +8,6 @@ import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import le
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
@@ -16,10 +15,13 @@ from typing import IO, TYPE_CHECKING, Any
 from fedsynth.errors import DataError
 from fedsynth.records.stamp import FileStamp
 from fedsynth.system import naming
+from fedsynth.truth.ids import find_ids, id_array
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from fedsynth.truth.ids import Ids
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -42,8 +44,8 @@ class Truth:
     """
 
     path: Path
-    user_ids: Sequence[str]
-    num_samples: Sequence[int]
+    user_ids: Sequence[str] | Ids
+    num_samples: Sequence[int] | Ints
     parameters: Mapping[str, Any]
     cluster: Ints | None
     basis: Floats | None
@@ -71,21 +73,22 @@ class Truth:
         """Whether the users' true models are known: not those of somebody's own data."""
         return self.models is not None or self.model_info is not None
 
-    def of_users(self, users: Sequence[str], num_samples: Sequence[int]) -> Truth:
+    def of_users(self, users: Sequence[str] | Ids, num_samples: Sequence[int] | Ints) -> Truth:
         """Return the truth about these users, in their order, with the numbers of samples that they have now.
 
         Raises DataError if one is not among them, or has more samples than they were made with: the truth is damaged.
         """
-        if users == self.user_ids and all(map(le, num_samples, self.num_samples)):
-            return replace(self, user_ids=users, num_samples=num_samples)
-        position = {user: number for number, user in enumerate(self.user_ids)}
-        for user, size in zip(users, num_samples, strict=True):
-            if user not in position:
-                raise self._foreign(f'user "{user}" is not among its {len(position)} users')
-            if size > self.num_samples[position[user]]:
-                made = self.num_samples[position[user]]
-                raise self._foreign(f'user "{user}" has {size} samples, but {made} in it')
-        chosen = [position[user] for user in users]
+        import numpy as np
+
+        ids, own_ids = id_array(users), id_array(self.user_ids)
+        if len(ids) and not len(own_ids):
+            raise self._foreign(f'user "{ids[0]}" is not among its 0 users')
+        chosen = find_ids(ids, own_ids)
+        made, known = np.asarray(self.num_samples)[chosen], own_ids[chosen] == ids
+        for number in np.flatnonzero(~known | (made < np.asarray(num_samples)))[:1].tolist():
+            if not known[number]:
+                raise self._foreign(f'user "{ids[number]}" is not among its {len(own_ids)} users')
+            raise self._foreign(f'user "{ids[number]}" has {num_samples[number]} samples, but {made[number]} in it')
         own = {name: _take(getattr(self, name), chosen) for name in ("cluster", "model_info", "models")}
         return replace(self, user_ids=users, num_samples=num_samples, **own)
 
@@ -231,7 +234,10 @@ class TruthWriter:
 
 
 def checksum(
-    user_ids: Sequence[str], num_samples: Sequence[int] | Ints, data_md5: Sequence[str], parameters: Mapping[str, Any]
+    user_ids: Sequence[str] | Ids,
+    num_samples: Sequence[int] | Ints,
+    data_md5: Sequence[str],
+    parameters: Mapping[str, Any],
 ) -> str:
     """Return the checksum that shows damage: MD5, 32 hex digits, of users, sizes, the data's sums, seed and parameters.
 
@@ -255,5 +261,5 @@ def slices(values: Any) -> Iterator[list[Any]]:
         yield part if isinstance(part, list) else part.tolist() if hasattr(part, "tolist") else list(part)
 
 
-def _take(values: Any, chosen: Sequence[int] | slice) -> Any:
+def _take(values: Any, chosen: Ints | slice) -> Any:
     return None if values is None else values[chosen]

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fedsynth.errors import DataError
 from fedsynth.records.origin import TRUTH_FILE, Origin
 from fedsynth.records.stamp import stamp_file
 from fedsynth.truth.file import WAY_OUT, Truth
 from fedsynth.truth.read import load_truth
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fedsynth.truth.ids import Ids
 
 NONE_IID = "the users are new after iid sampling"
 
@@ -22,7 +28,9 @@ class NoTruth:
     reason: str
 
 
-def find_truth(origin: Origin, meta_dir: Path, users: Sequence[str], num_samples: Sequence[int]) -> Truth | NoTruth:
+def find_truth(
+    origin: Origin, meta_dir: Path, users: Sequence[str] | Ids, num_samples: Sequence[int] | NDArray[Any]
+) -> Truth | NoTruth:
     """Return the truth about these users, in their order, whose data is of this origin, or why there is none.
 
     meta_dir: that of the data folder. Raises DataError if `truth.npz` is damaged, or is another dataset's than the one

@@ -120,7 +120,7 @@ def _check_swaps(arrays: Arrays) -> None:
 
 def _build(path: Path, arrays: Arrays) -> Truth:
     parameters = {name: values.tolist() for name, values in arrays.items() if name not in _KNOWN}
-    users, sizes = arrays["user_ids"].tolist(), arrays["num_samples"].tolist()
+    users, sizes = arrays["user_ids"], arrays["num_samples"]
     sums = arrays["data_md5"].tolist()
     if str(arrays["checksum"]) != checksum(users, sizes, sums, parameters):
         raise DataError("its checksum does not fit its users, seed and parameters")

@@ -30,7 +30,7 @@ def test_users_have_their_cluster_and_model(subset: str, made: Path) -> None:
     assert truth.cluster is not None
     for user in dataset:
         data = dataset[user]
-        assert data.metadata["cluster"] == truth.cluster[truth.user_ids.index(user)]
+        assert data.metadata["cluster"] == truth.cluster[list(truth.user_ids).index(user)]
         model = dataset.true_model(user)
         assert model.shape == (4, 5)
         np.testing.assert_array_equal(np.argmax(data.features @ model[1:] + model[0], axis=1), data.labels)

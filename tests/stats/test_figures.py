@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 from sklearn.decomposition import PCA
 
+from fedsynth.records.mark import new_file
+from fedsynth.stats import pictures
 from fedsynth.stats.bins import MOST_BINS, choose_bins
 from fedsynth.stats.components import principal_components
 from fedsynth.stats.figures import draw_histogram, draw_plain_histogram, save_pictures
@@ -29,8 +33,8 @@ from fedsynth.stats.figures_canvas import (
     SIZE,
     WHITE,
     fitting_text,
+    png,
     readable,
-    save,
     text_width,
     tick_step,
 )
@@ -145,9 +149,21 @@ def test_leafs_bins_stay_where_they_show_something() -> None:
     assert (bins.edges, bins.users, bins.beyond) == (BIN_EDGES, summary.bins, summary.beyond)
 
 
+def save(image: Image.Image, path: Path) -> Path:
+    [written] = pictures.write_pictures({path: png(image)})
+    return written
+
+
 def test_a_passing_file_is_private_new_and_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image, seen = draw_plain_histogram(summarize([5])), []
-    monkeypatch.setattr(Image.Image, "save", lambda self, file, **_: seen.append(Path(file.name)))
+
+    @contextmanager
+    def noted(target: Path) -> Iterator[Path]:
+        with new_file(target) as new:
+            seen.append(new)
+            yield new
+
+    monkeypatch.setattr(pictures, "new_file", noted)
     for _ in range(2):
         save(image, tmp_path / "a.png")
     assert len(set(seen)) == 2
@@ -177,11 +193,13 @@ def test_a_picture_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: py
     image = draw_plain_histogram(summarize([5]))
     before = save(image, tmp_path / "a.png").read_bytes()
 
-    def fail(self: Image.Image, file: Any, **_: object) -> None:
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
+    class Full(FileIO):
+        def write(self, data: Any) -> int:
+            super().write(data[:4])
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", fail)
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, mode: Full(self, mode) if mode == "xb" else opened(self, mode))
     with pytest.raises(OSError, match="No space"):
         save(image, tmp_path / "a.png")
     assert names(tmp_path) == ["a.png"]

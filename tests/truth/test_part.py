@@ -84,7 +84,7 @@ def test_users_of_any_names_and_number_are_written_as_numpy_does(tmp_path: Path)
         assert file["user_ids"].dtype == np.array(users).dtype
         assert file["user_ids"].tolist() == users
         assert file["num_samples"].tolist() == sizes
-    assert load_truth(tmp_path / "truth.npz").user_ids == users
+    assert load_truth(tmp_path / "truth.npz").user_ids.tolist() == users
 
 
 def test_parts_of_a_run_that_was_killed_vanish_with_it(tmp_path: Path) -> None:

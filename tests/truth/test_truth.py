@@ -51,7 +51,7 @@ def test_truth_is_matched_by_user(stage: str, made: Path) -> None:
     assert list(truth.user_ids) == content["users"]
     assert list(truth.num_samples) == content["num_samples"]
     for number, user in enumerate(content["users"]):
-        original = everyone.user_ids.index(user)
+        original = list(everyone.user_ids).index(user)
         assert truth.cluster is not None and everyone.cluster is not None
         assert truth.cluster[number] == everyone.cluster[original]
         np.testing.assert_array_equal(true_models(truth, [number]), true_models(everyone, [original]))

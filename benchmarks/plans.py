@@ -129,8 +129,8 @@ def _split(kind: _Kind, address: str) -> str:
         f"sleep for {kind.work * 1e6:.0f} us a user instead of copying:\n"
         f"  {ended - began:.1f} s; the driver's processor {cpu:.1f} s, {driver * 1e6:.1f} us a user; of the workers' "
         f"time {work:.2f} is work, {idle:.2f} waits for plans, the rest is Dask's and the end's\n"
-        f"  the {'driver limits' if driver * _WORKERS > kind.work else 'workers limit'}: the driver does from "
-        f"{kind.work / driver:.0f} workers on"
+        f"  {'the driver limits' if driver * _WORKERS > kind.work else 'the workers limit'}; the driver can plan for "
+        f"{kind.work / driver:.0f} workers"
     )
 
 

@@ -239,13 +239,13 @@ def test_levels_of_given_sizes_are_reached_and_the_command_says_the_sizes(tmp_pa
 
 
 def test_data_in_the_way_is_found_before_solving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fedsynth.pipeline import generator
+    from fedsynth.pipeline import generator, solve
     from fedsynth.pipeline.target import make_targets
 
     options = ["-num-tasks", 40, "-model", "shifts", "-num-dim", 12, "-max-samples", 50, "-mean-size", 20]
     fedsynth(tmp_path, "generate", *options)
     solved: list[Any] = []
-    monkeypatch.setattr(generator, "solve", lambda *args, **more: solved.append(args))
+    monkeypatch.setattr(solve, "solve", lambda *args, **more: solved.append(args))
     other = Dataset(ShiftsParameters(40, num_dim=9))
     with pytest.raises(StageError, match="made with num_dim 12"):
         levels = make_targets({"label.hellinger": 0.5})

@@ -105,8 +105,7 @@ def write_dataset(
     Holds a block of small users, or a large one, with their text, and the names of one file's; of each user a size
     and, for LEAF's process, cluster and K numbers. Models without a common basis, where workers draw them, wait in the
     folder `passing` until all before them are in the truth. sync: given each file made on this machine, which need not
-    be on the disk yet. Raises UsageError if several workers are to draw from one
-    sequence.
+    be on the disk yet. Raises UsageError if several workers are to draw from one sequence.
     """
     if not engine.inline and dataset.stream != INDEPENDENT:
         raise UsageError(
